@@ -1,0 +1,94 @@
+using Npgsql;
+
+namespace Veza.Adapters.Postgres;
+
+/// <summary>How Veza reaches PostgreSQL.</summary>
+public static class Database
+{
+    /// <summary>
+    /// Reads a <c>postgres://</c> URL (several hosts allowed, comma-separated) or an Npgsql connection string.
+    /// </summary>
+    /// <exception cref="FormatException">It is neither; the message says why, without the password.</exception>
+    public static NpgsqlConnectionStringBuilder Parse(string text)
+    {
+        var settings = text.StartsWith("postgres", StringComparison.OrdinalIgnoreCase) && text.Contains("://", StringComparison.Ordinal)
+            ? FromUrl(text)
+            : FromKeywords(text);
+        if (string.IsNullOrEmpty(settings.Host))
+        {
+            throw new FormatException("it names no host");
+        }
+
+        settings.Timezone ??= "UTC";
+        settings.ApplicationName ??= "veza";
+        if (settings.Host.Contains(',', StringComparison.Ordinal))
+        {
+            settings.TargetSessionAttributes ??= "primary";
+        }
+
+        return settings;
+    }
+
+    /// <summary>Opens nothing yet; connections are made when they are needed.</summary>
+    public static NpgsqlDataSource Open(NpgsqlConnectionStringBuilder settings) =>
+        NpgsqlDataSource.Create(settings.ConnectionString);
+
+    static NpgsqlConnectionStringBuilder FromKeywords(string text)
+    {
+        try
+        {
+            return new NpgsqlConnectionStringBuilder(text);
+        }
+        catch (ArgumentException)
+        {
+            throw new FormatException("it is neither a postgres:// URL nor an Npgsql connection string");
+        }
+    }
+
+    /// <summary>By hand, because <see cref="Uri"/> knows no list of hosts.</summary>
+    static NpgsqlConnectionStringBuilder FromUrl(string text)
+    {
+        var settings = new NpgsqlConnectionStringBuilder();
+        var rest = text[(text.IndexOf("://", StringComparison.Ordinal) + 3)..];
+        var query = rest.Split('?', 2);
+        var path = query[0].Split('/', 2);
+        var at = path[0].LastIndexOf('@');
+        if (at >= 0)
+        {
+            var user = path[0][..at].Split(':', 2);
+            settings.Username = Uri.UnescapeDataString(user[0]);
+            settings.Password = user.Length > 1 ? Uri.UnescapeDataString(user[1]) : null;
+        }
+
+        settings.Host = Uri.UnescapeDataString(path[0][(at + 1)..]);
+        if (path.Length > 1 && path[1].Length > 0)
+        {
+            settings.Database = Uri.UnescapeDataString(path[1]);
+        }
+
+        foreach (var pair in query.Skip(1).SelectMany(part => part.Split('&', StringSplitOptions.RemoveEmptyEntries)))
+        {
+            var option = pair.Split('=', 2);
+            try
+            {
+                settings[LibpqName(option[0])] = Uri.UnescapeDataString(option.ElementAtOrDefault(1) ?? "");
+            }
+            catch (ArgumentException)
+            {
+                throw new FormatException($"it has an option that is not known or not valid: {option[0]}");
+            }
+        }
+
+        return settings;
+    }
+
+    static string LibpqName(string name) =>
+        name switch
+        {
+            "sslmode" => "SSL Mode",
+            "application_name" => "Application Name",
+            "connect_timeout" => "Timeout",
+            "target_session_attrs" => "Target Session Attributes",
+            var other => other,
+        };
+}

@@ -1,0 +1,82 @@
+using Npgsql;
+using Veza.Domain;
+using Veza.Domain.Transfers;
+
+namespace Veza.Adapters.Postgres;
+
+/// <summary>Which transfers a worker takes.</summary>
+public enum Work
+{
+    /// <summary>Owed and not yet sent, or refused and to be tried again.</summary>
+    Sending,
+
+    /// <summary>To be taken back, and nothing else.</summary>
+    Reversing,
+}
+
+/// <summary>Hands due transfers to workers, each to one at a time.</summary>
+public sealed class DueTransfers(NpgsqlDataSource database)
+{
+    /// <summary>Hosts notify each other here when there is something new to do.</summary>
+    public const string Channel = "veza_work";
+
+    /// <summary>
+    /// Takes up to <paramref name="most"/> due transfers for the length of a lease, in one statement that does
+    /// to their rows what <c>Transfer.claimed</c> does to the aggregate (a test holds the two together): the
+    /// send is written down before it happens, and a key too old to be trusted is looked up instead.
+    /// </summary>
+    public async Task<List<Versioned<Transfer>>> Claim(
+        Work work,
+        int most,
+        DateTimeOffset now,
+        TimeSpan lease,
+        CancellationToken cancellation
+    )
+    {
+        await using var connection = await database.OpenConnectionAsync(cancellation);
+        var rows = new List<(TransferRow Row, int)>(most);
+        await using (
+            var command = new NpgsqlCommand(work == Work.Sending ? ClaimSending : ClaimReversing, connection)
+        )
+        {
+            command.Parameters.Add(Reading.At(now));
+            command.Parameters.Add(Reading.At(now + lease));
+            command.Parameters.AddWithValue(most);
+            command.Parameters.Add(Reading.At(now - IdempotencyKey.Life));
+            await using var reader = await command.ExecuteReaderAsync(cancellation);
+            while (await reader.ReadAsync(cancellation))
+            {
+                rows.Add(TransferTable.From(reader));
+            }
+        }
+
+        if (rows.Count == 0)
+        {
+            return [];
+        }
+
+        var reversals = await TransferTable.LoadReversals(connection, rows.Select(row => row.Row.Id), cancellation);
+        return [.. TransferTable.Assemble(rows, reversals)];
+    }
+
+    static readonly string ClaimSending = ClaimWhere("status in ('pending', 'failed')");
+    static readonly string ClaimReversing = ClaimWhere("status = 'reversal_pending'");
+
+    static string ClaimWhere(string due) =>
+        $"""
+            update seller_transfers t
+            set move = m.move,
+                sends = t.sends + (m.move = 'send')::int,
+                first_sent_at = case when m.move = 'send' then coalesce(t.first_sent_at, $1) else t.first_sent_at end,
+                waiting_for = 'in_flight', due_at = $2, version = t.version + 1, updated_at = $1
+            from (
+                select id, case when first_sent_at <= $4 then 'look_up' else move end as move
+                from seller_transfers
+                where id = any(array(
+                    select id from seller_transfers where {due} and due_at <= $1
+                    order by due_at limit $3 for update skip locked))
+            ) m
+            where t.id = m.id
+            returning {TransferTable.Columns}
+            """;
+}

@@ -1,0 +1,142 @@
+using Npgsql;
+
+namespace Veza.Adapters.Postgres;
+
+/// <summary>A provider's event as it came, before anybody has thought about it.</summary>
+public sealed record ReceivedEvent(string Provider, string EventId, string Type, string ObjectId, string Body);
+
+/// <summary>An event waiting for its effect.</summary>
+public sealed record WaitingEvent(long Seq, string Provider, string EventId, string Type, string Body);
+
+/// <summary>What became of an event.</summary>
+public enum EventState
+{
+    /// <summary>It changed something.</summary>
+    Processed,
+
+    /// <summary>What it says was known.</summary>
+    Known,
+
+    /// <summary>Of a type or about an object that is not Veza's.</summary>
+    Ignored,
+
+    /// <summary>About an object that is not here yet.</summary>
+    Parked,
+
+    /// <summary>It contradicts the frozen intent; a person must look.</summary>
+    Quarantined,
+
+    /// <summary>It could not be read or processed.</summary>
+    Poisoned,
+}
+
+/// <summary>Webhooks on disk: recorded once each, processed in the order they came.</summary>
+public sealed class Inbox(NpgsqlDataSource database)
+{
+    /// <summary>Records the events that are new. When this returns they are on disk.</summary>
+    public async Task Record(
+        IReadOnlyList<ReceivedEvent> events,
+        DateTimeOffset now,
+        CancellationToken cancellation
+    )
+    {
+        await using var connection = await database.OpenConnectionAsync(cancellation);
+        await using var batch = new NpgsqlBatch(connection);
+        var command = new NpgsqlBatchCommand(
+            """
+            insert into webhook_events (provider, event_id, type, object_id, body, received_at)
+            select c.*, $6 from unnest($1, $2, $3, $4, $5) as c
+            on conflict (provider, event_id) do nothing
+            """
+        );
+        new Columns<ReceivedEvent>(command, events)
+            .Text(received => received.Provider)
+            .Text(received => received.EventId)
+            .Text(received => received.Type)
+            .Text(received => received.ObjectId)
+            .Text(received => received.Body);
+        command.Parameters.Add(Reading.At(now));
+        batch.BatchCommands.Add(command);
+        await batch.ExecuteNonQueryAsync(cancellation);
+    }
+
+    /// <summary>Takes waiting events for the length of the session's transaction.</summary>
+    public static async Task<List<WaitingEvent>> Take(Session session, int most, CancellationToken cancellation)
+    {
+        await using var command = session.Command(
+            """
+            select seq, provider, event_id, type, body from webhook_events
+            where state = 'received' order by seq limit $1 for update skip locked
+            """
+        );
+        command.Parameters.AddWithValue(most);
+        await using var reader = await command.ExecuteReaderAsync(cancellation);
+        var events = new List<WaitingEvent>();
+        while (await reader.ReadAsync(cancellation))
+        {
+            events.Add(
+                new WaitingEvent(
+                    reader.GetInt64(0),
+                    reader.GetString(1),
+                    reader.GetString(2),
+                    reader.GetString(3),
+                    reader.GetString(4)
+                )
+            );
+        }
+
+        return events;
+    }
+
+    /// <summary>Writes down what became of them, in the transaction of their effects.</summary>
+    public static async Task Close(
+        Session session,
+        IReadOnlyList<(WaitingEvent Event, EventState State, string? Reason)> closed,
+        DateTimeOffset now,
+        CancellationToken cancellation
+    )
+    {
+        await using var batch = session.Batch();
+        var command = new NpgsqlBatchCommand(
+            """
+            update webhook_events e set state = c.state, reason = c.reason, processed_at = $5
+            from unnest($1, $2, $3, $4) as c (provider, event_id, state, reason)
+            where e.provider = c.provider and e.event_id = c.event_id
+            """
+        );
+        new Columns<(WaitingEvent Event, EventState State, string? Reason)>(command, closed)
+            .Text(row => row.Event.Provider)
+            .Text(row => row.Event.EventId)
+            .Text(row => Word(row.State))
+            .Text(row => row.Reason);
+        command.Parameters.Add(Reading.At(now));
+        batch.BatchCommands.Add(command);
+        await batch.ExecuteNonQueryAsync(cancellation);
+    }
+
+    /// <summary>Events that came before their object wait again as soon as it is here.</summary>
+    public async Task<int> ReleaseParked(CancellationToken cancellation)
+    {
+        await using var command = database.CreateCommand(
+            """
+            update webhook_events e set state = 'received', reason = null
+            where state = 'parked' and (
+                exists (select from payments where payment_id = e.object_id)
+                or exists (select from refunds where provider_refund_id = e.object_id))
+            """
+        );
+        return await command.ExecuteNonQueryAsync(cancellation);
+    }
+
+    static string Word(EventState state) =>
+        state switch
+        {
+            EventState.Processed => "processed",
+            EventState.Known => "known",
+            EventState.Ignored => "ignored",
+            EventState.Parked => "parked",
+            EventState.Quarantined => "quarantined",
+            EventState.Poisoned => "poisoned",
+            _ => throw new ArgumentOutOfRangeException(nameof(state), state, null),
+        };
+}

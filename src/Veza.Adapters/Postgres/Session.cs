@@ -1,0 +1,190 @@
+using Npgsql;
+using Veza.Domain.Licenses;
+using Veza.Domain.Orders;
+using Veza.Domain.Refunds;
+using Veza.Domain.Transfers;
+
+namespace Veza.Adapters.Postgres;
+
+/// <summary>A guarded update found fewer rows than it should: somebody else was faster. Reload and decide again.</summary>
+public sealed class ConcurrentChangeException(string entity) : Exception($"Another writer changed a {entity} first.");
+
+/// <summary>Counts the rows that each guarded update of a batch must have changed.</summary>
+sealed class Guard
+{
+    readonly List<(NpgsqlBatchCommand Command, string Entity, int Rows)> expected = [];
+
+    public NpgsqlBatchCommand Expecting(NpgsqlBatch batch, string entity, int rows)
+    {
+        var command = new NpgsqlBatchCommand();
+        batch.BatchCommands.Add(command);
+        expected.Add((command, entity, rows));
+        return command;
+    }
+
+    /// <exception cref="ConcurrentChangeException">One of them changed fewer.</exception>
+    public void Check()
+    {
+        foreach (var (command, entity, rows) in expected)
+        {
+            if (command.RecordsAffected != rows)
+            {
+                throw new ConcurrentChangeException(entity);
+            }
+        }
+    }
+}
+
+/// <summary>
+/// One transaction. Aggregates are loaded many at a time and written many at a time; nothing is called outside
+/// the database while it is open.
+/// </summary>
+public sealed class Session : IAsyncDisposable
+{
+    readonly NpgsqlConnection connection;
+    readonly NpgsqlTransaction transaction;
+
+    Session(NpgsqlConnection connection, NpgsqlTransaction transaction)
+    {
+        this.connection = connection;
+        this.transaction = transaction;
+    }
+
+    public static async Task<Session> Begin(NpgsqlDataSource database, CancellationToken cancellation)
+    {
+        var connection = await database.OpenConnectionAsync(cancellation);
+        try
+        {
+            return new Session(connection, await connection.BeginTransactionAsync(cancellation));
+        }
+        catch
+        {
+            await connection.DisposeAsync();
+            throw;
+        }
+    }
+
+    internal NpgsqlBatch Batch() => new(connection, transaction);
+
+    public NpgsqlCommand Command(string sql) => new(sql, connection, transaction);
+
+    /// <summary>Orders are locked until the transaction ends: refunds of one order are decided one at a time.</summary>
+    public Task<Dictionary<Guid, Versioned<Order>>> Orders(
+        IReadOnlyCollection<Guid> ids,
+        CancellationToken cancellation
+    ) => OrderTable.Load(this, ids, cancellation);
+
+    public Task InsertOrder(Order order, string metadata, DateTimeOffset now, CancellationToken cancellation) =>
+        OrderTable.Insert(this, order, metadata, now, cancellation);
+
+    public Task<Dictionary<Guid, Versioned<Transfer>>> Transfers(
+        IReadOnlyCollection<Guid> ids,
+        CancellationToken cancellation
+    ) => TransferTable.Load(this, ids, cancellation);
+
+    public Task<List<Versioned<Refund>>> Refunds(IReadOnlyCollection<Guid> ids, CancellationToken cancellation) =>
+        RefundTable.Load(this, "id = any($1)", Reading.Uuids(ids), cancellation);
+
+    /// <summary>By the id under which Hyperswitch knows them.</summary>
+    public Task<List<Versioned<Refund>>> RefundsNamed(
+        IReadOnlyCollection<string> providerIds,
+        CancellationToken cancellation
+    ) =>
+        RefundTable.Load(
+            this,
+            "provider_refund_id = any($1)",
+            new NpgsqlParameter<string[]> { TypedValue = [.. providerIds] },
+            cancellation
+        );
+
+    public Task<List<Versioned<License>>> LicensesOf(
+        IReadOnlyCollection<Guid> orders,
+        CancellationToken cancellation
+    ) => LicenseTable.Load(this, orders, cancellation);
+
+    /// <exception cref="ConcurrentChangeException">Something here was changed since it was read.</exception>
+    public async Task Write(Changes changes, DateTimeOffset now, CancellationToken cancellation)
+    {
+        await using var batch = Batch();
+        var guard = new Guard();
+        OrderTable.Write(batch, guard, changes, now);
+        RefundTable.Write(batch, guard, changes, now);
+        LicenseTable.Write(batch, guard, changes, now);
+        TransferTable.Write(batch, guard, changes, now);
+        WriteHistory(batch, changes, now);
+        WriteEntries(batch, changes, now);
+        if (changes.Transfers.Values.Any(change => change.After.Attempt?.Value.Waiting.IsDue == true))
+        {
+            batch.BatchCommands.Add(new($"select pg_notify('{DueTransfers.Channel}', '')"));
+        }
+
+        if (batch.BatchCommands.Count > 0)
+        {
+            await batch.ExecuteNonQueryAsync(cancellation);
+            guard.Check();
+        }
+    }
+
+    /// <summary>
+    /// After an exception here nobody knows whether it was committed: reload and decide again, never assume.
+    /// </summary>
+    public Task Commit(CancellationToken cancellation) => transaction.CommitAsync(cancellation);
+
+    static void WriteHistory(NpgsqlBatch batch, Changes changes, DateTimeOffset now)
+    {
+        if (changes.Transitions.Count == 0)
+        {
+            return;
+        }
+
+        var command = new NpgsqlBatchCommand(
+            """
+            insert into transitions (entity, entity_id, order_id, from_status, to_status, signal, detail, actor,
+                provider_request_id, at)
+            select c.*, $10 from unnest($1, $2, $3, $4, $5, $6, $7, $8, $9) as c
+            """
+        );
+        new Columns<Transition>(command, changes.Transitions)
+            .Text(step => step.Entity)
+            .Uuid(step => step.EntityId)
+            .Uuid(step => step.OrderId)
+            .Text(step => step.From)
+            .Text(step => step.To)
+            .Text(step => step.Signal)
+            .Text(step => step.Cause.Detail)
+            .Text(step => step.Cause.Actor)
+            .Text(step => step.Cause.ProviderRequestId);
+        command.Parameters.Add(Reading.At(now));
+        batch.BatchCommands.Add(command);
+    }
+
+    static void WriteEntries(NpgsqlBatch batch, Changes changes, DateTimeOffset now)
+    {
+        if (changes.Entries.Count == 0)
+        {
+            return;
+        }
+
+        var command = new NpgsqlBatchCommand(
+            """
+            insert into ledger_entries (order_id, source, source_id, account, currency, amount, at)
+            select c.*, $7 from unnest($1, $2, $3, $4, $5, $6) as c
+            """
+        );
+        new Columns<Entry>(command, changes.Entries)
+            .Uuid(entry => entry.OrderId)
+            .Text(entry => entry.Source)
+            .Uuid(entry => entry.SourceId)
+            .Text(entry => entry.Account)
+            .Text(entry => entry.Currency)
+            .Bigint(entry => entry.Amount);
+        command.Parameters.Add(Reading.At(now));
+        batch.BatchCommands.Add(command);
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await transaction.DisposeAsync();
+        await connection.DisposeAsync();
+    }
+}

@@ -1,0 +1,232 @@
+using Npgsql;
+using Veza.Domain;
+using Veza.Domain.Transfers;
+
+namespace Veza.Adapters.Postgres;
+
+/// <summary>Sellers' transfers with their reversals, many at a time.</summary>
+static class TransferTable
+{
+    public const string Columns = """
+        t.id, t.order_id, t.seller_id, t.stripe_account_id, t.currency, t.amount, t.status, t.stripe_transfer_id,
+        t.generation, t.sends, t.first_sent_at, t.move, t.retry_count, t.due_at, t.waiting_for, t.given_up,
+        t.trouble_cause, t.trouble_code, t.trouble_message, t.taking, t.adopted, t.version
+        """;
+
+    const string Reversals = """
+        select transfer_id, refund_id, position, amount, adopted_amount, status, stripe_reversal_id
+        from seller_transfer_reversals where transfer_id = any($1)
+        """;
+
+    /// <summary>Locked in the order of their ids, so that two batches never wait for each other.</summary>
+    public static async Task<Dictionary<Guid, Versioned<Transfer>>> Load(
+        Session session,
+        IReadOnlyCollection<Guid> ids,
+        CancellationToken cancellation
+    )
+    {
+        await using var batch = session.Batch();
+        batch.BatchCommands.Add(
+            new($"select {Columns} from seller_transfers t where t.id = any($1) order by t.id for update")
+            {
+                Parameters = { Reading.Uuids(ids) },
+            }
+        );
+        batch.BatchCommands.Add(new(Reversals) { Parameters = { Reading.Uuids(ids) } });
+        await using var reader = await batch.ExecuteReaderAsync(cancellation);
+        var rows = new List<(TransferRow, int)>(ids.Count);
+        while (await reader.ReadAsync(cancellation))
+        {
+            rows.Add(From(reader));
+        }
+
+        var reversals = await OrderTable.Group(reader, ReversalFrom, cancellation);
+        return Assemble(rows, reversals).ToDictionary(transfer => transfer.Value.Id.Value);
+    }
+
+    public static async Task<Dictionary<Guid, List<ReversalRow>>> LoadReversals(
+        NpgsqlConnection connection,
+        IEnumerable<Guid> ids,
+        CancellationToken cancellation
+    )
+    {
+        await using var batch = new NpgsqlBatch(connection);
+        batch.BatchCommands.Add(new("select 1"));
+        batch.BatchCommands.Add(new(Reversals) { Parameters = { Reading.Uuids(ids) } });
+        await using var reader = await batch.ExecuteReaderAsync(cancellation);
+        return await OrderTable.Group(reader, ReversalFrom, cancellation);
+    }
+
+    public static IEnumerable<Versioned<Transfer>> Assemble(
+        IEnumerable<(TransferRow Row, int Version)> rows,
+        Dictionary<Guid, List<ReversalRow>> reversals
+    ) =>
+        rows.Select(row =>
+            row
+                .Row.ToTransfer(reversals.GetValueOrDefault(row.Row.Id, []))
+                .Match(
+                    ok: found => new Versioned<Transfer>(found, row.Version),
+                    error: OrderTable.Broken<Versioned<Transfer>>
+                )
+        );
+
+    public static void Write(NpgsqlBatch batch, Guard guard, Changes changes, DateTimeOffset now)
+    {
+        var inserted = changes.Transfers.Values.Where(change => change.Before is null).Select(c => c.After.ToRow()).ToList();
+        if (inserted.Count > 0)
+        {
+            var command = new NpgsqlBatchCommand(
+                """
+                insert into seller_transfers (id, order_id, seller_id, stripe_account_id, currency, amount, status,
+                    generation, sends, move, retry_count, due_at, waiting_for, created_at, updated_at)
+                select c.*, $14, $14 from unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) as c
+                """
+            );
+            new Columns<TransferRow>(command, inserted)
+                .Uuid(row => row.Id)
+                .Uuid(row => row.OrderId)
+                .Text(row => row.SellerId)
+                .Text(row => row.StripeAccountId)
+                .Text(row => row.Currency)
+                .Bigint(row => row.Amount)
+                .Text(row => row.Status)
+                .Integer(row => row.Generation)
+                .Integer(row => row.Sends)
+                .Text(row => row.Move)
+                .Integer(row => row.RetryCount)
+                .Time(row => row.DueAt)
+                .Text(row => row.WaitingFor);
+            command.Parameters.Add(Reading.At(now));
+            batch.BatchCommands.Add(command);
+        }
+
+        var updated = changes
+            .Transfers.Values.Where(change => change.Before is not null)
+            .Select(change => (change.Before!, Row: change.After.ToRow(), change.After))
+            .ToList();
+        if (updated.Count > 0)
+        {
+            Update(guard.Expecting(batch, "transfer", updated.Count), updated, now);
+        }
+
+        WriteReversals(batch, changes, now);
+    }
+
+    static void Update(
+        NpgsqlBatchCommand command,
+        List<(Versioned<Transfer> Before, TransferRow Row, Transfer After)> updated,
+        DateTimeOffset now
+    )
+    {
+        command.CommandText = """
+            update seller_transfers t
+            set status = c.status, stripe_transfer_id = c.stripe_transfer_id, generation = c.generation,
+                sends = c.sends, first_sent_at = c.first_sent_at, move = c.move, retry_count = c.retry_count,
+                due_at = c.due_at, waiting_for = c.waiting_for, given_up = c.given_up,
+                trouble_cause = c.trouble_cause, trouble_code = c.trouble_code,
+                trouble_message = c.trouble_message, taking = c.taking, adopted = c.adopted,
+                version = t.version + 1, updated_at = $19
+            from unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18) as c
+                (id, from_status, version, status, stripe_transfer_id, generation, sends, first_sent_at, move,
+                retry_count, due_at, waiting_for, given_up, trouble_cause, trouble_code, trouble_message, taking,
+                adopted)
+            where t.id = c.id and t.status = c.from_status and t.version = c.version
+            """;
+        new Columns<(Versioned<Transfer> Before, TransferRow Row, Transfer After)>(command, updated)
+            .Uuid(change => change.Row.Id)
+            .Text(change => change.Before.Value.Status.Word())
+            .Integer(change => change.Before.Version)
+            .Text(change => change.Row.Status)
+            .Text(change => change.Row.StripeTransferId)
+            .Integer(change => change.Row.Generation)
+            .Integer(change => change.Row.Sends)
+            .Time(change => change.Row.FirstSentAt)
+            .Text(change => change.Row.Move)
+            .Integer(change => change.Row.RetryCount)
+            .Time(change => change.Row.DueAt)
+            .Text(change => change.Row.WaitingFor)
+            .Text(change => change.Row.GivenUp)
+            .Text(change => change.Row.TroubleCause)
+            .Text(change => change.Row.TroubleCode)
+            .Text(change => change.Row.TroubleMessage)
+            .OptionalUuid(change => change.Row.Taking)
+            .Bigint(change => change.Row.Adopted);
+        command.Parameters.Add(Reading.At(now));
+    }
+
+    /// <summary>The transfer's guard covers its reversals.</summary>
+    static void WriteReversals(NpgsqlBatch batch, Changes changes, DateTimeOffset now)
+    {
+        var moved = changes
+            .Transfers.Values.SelectMany(change =>
+                change.Before is null
+                    ? change.After.ToReversalRows()
+                    : change.After.ToReversalRows().Except(change.Before.Value.ToReversalRows())
+            )
+            .ToList();
+        if (moved.Count == 0)
+        {
+            return;
+        }
+
+        var command = new NpgsqlBatchCommand(
+            """
+            insert into seller_transfer_reversals as r (transfer_id, refund_id, position, amount, adopted_amount,
+                status, stripe_reversal_id, created_at, updated_at)
+            select c.*, $8, $8 from unnest($1, $2, $3, $4, $5, $6, $7) as c
+            on conflict (transfer_id, refund_id) do update
+            set position = excluded.position, adopted_amount = excluded.adopted_amount, status = excluded.status,
+                stripe_reversal_id = excluded.stripe_reversal_id, updated_at = excluded.updated_at
+            """
+        );
+        new Columns<ReversalRow>(command, moved)
+            .Uuid(row => row.TransferId)
+            .Uuid(row => row.RefundId)
+            .Integer(row => row.Position)
+            .Bigint(row => row.Amount)
+            .Bigint(row => row.AdoptedAmount)
+            .Text(row => row.Status)
+            .Text(row => row.StripeReversalId);
+        command.Parameters.Add(Reading.At(now));
+        batch.BatchCommands.Add(command);
+    }
+
+    public static (TransferRow Row, int Version) From(NpgsqlDataReader reader) =>
+        (
+            new TransferRow(
+                id: reader.GetGuid(0),
+                orderId: reader.GetGuid(1),
+                sellerId: reader.GetString(2),
+                stripeAccountId: reader.GetString(3),
+                currency: reader.GetString(4),
+                amount: reader.GetInt64(5),
+                status: reader.GetString(6),
+                stripeTransferId: reader.TextOrNull(7),
+                generation: reader.GetInt32(8),
+                sends: reader.GetInt32(9),
+                firstSentAt: reader.TimeOrNull(10),
+                move: reader.TextOrNull(11),
+                retryCount: reader.GetInt32(12),
+                dueAt: reader.TimeOrNull(13),
+                waitingFor: reader.TextOrNull(14),
+                givenUp: reader.TextOrNull(15),
+                troubleCause: reader.TextOrNull(16),
+                troubleCode: reader.TextOrNull(17),
+                troubleMessage: reader.TextOrNull(18),
+                taking: reader.GuidOrNull(19),
+                adopted: reader.GetInt64(20)
+            ),
+            reader.GetInt32(21)
+        );
+
+    static ReversalRow ReversalFrom(NpgsqlDataReader reader) =>
+        new(
+            transferId: reader.GetGuid(0),
+            refundId: reader.GetGuid(1),
+            position: reader.GetInt32(2),
+            amount: reader.GetInt64(3),
+            adoptedAmount: reader.GetInt64(4),
+            status: reader.GetString(5),
+            stripeReversalId: reader.TextOrNull(6)
+        );
+}

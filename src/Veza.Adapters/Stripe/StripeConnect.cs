@@ -1,0 +1,210 @@
+using Microsoft.FSharp.Core;
+using Stripe;
+using Veza.Domain;
+using Veza.Domain.Transfers;
+using Transfer = Veza.Domain.Transfers.Transfer;
+
+namespace Veza.Adapters.Stripe;
+
+/// <summary>Moves sellers' money at Stripe and says what came back.</summary>
+/// <remarks>
+/// Stripe.net's own retries are off: it would retry with a policy of its own. A key always goes with a POST,
+/// because Stripe.net puts a random one where there is none, and a repeat would then pay twice.
+/// </remarks>
+public sealed class StripeConnect(HttpClient http, string apiBase, string secretKey)
+{
+    const string OperationKey = "operation_id";
+    const string TransferKey = "transfer_id";
+
+    readonly StripeClient stripe = new(
+        new StripeClientOptions
+        {
+            ApiKey = secretKey,
+            ApiBase = apiBase.TrimEnd('/'),
+            HttpClient = new SystemNetHttpClient(http, maxNetworkRetries: 0, enableTelemetry: false),
+        }
+    );
+
+    /// <summary>Sends the seller's share from the platform's balance.</summary>
+    public async Task<Answered<StripeTransferId>> Send(
+        Transfer transfer,
+        long amount,
+        IdempotencyKey key,
+        CancellationToken cancellation
+    )
+    {
+        try
+        {
+            var sent = await stripe.V1.Transfers.CreateAsync(
+                new TransferCreateOptions
+                {
+                    Amount = amount,
+                    Currency = transfer.Amount.Currency.Code.ToLowerInvariant(),
+                    Destination = transfer.Account.Value,
+                    TransferGroup = Group(transfer.Order),
+                    Metadata = Metadata(transfer, key),
+                },
+                new RequestOptions { IdempotencyKey = key.Value },
+                cancellation
+            );
+            return new(Named(sent.Id), sent.StripeResponse?.RequestId);
+        }
+        catch (Exception error) when (!cancellation.IsCancellationRequested)
+        {
+            return new(
+                StripeAnswers.OfFailure<StripeTransferId>(error, reversing: false, cancellation),
+                StripeAnswers.RequestId(error)
+            );
+        }
+    }
+
+    /// <summary>
+    /// Takes money back from the seller's available balance. The amount is always named, in the transfer's
+    /// currency: Stripe's default is everything that is left.
+    /// </summary>
+    public async Task<Answered<StripeReversalId>> Reverse(
+        Transfer transfer,
+        StripeTransferId stripeId,
+        long amount,
+        IdempotencyKey key,
+        CancellationToken cancellation
+    )
+    {
+        try
+        {
+            var reversed = await stripe.V1.Transfers.Reversals.CreateAsync(
+                stripeId.Value,
+                new TransferReversalCreateOptions { Amount = amount, Metadata = Metadata(transfer, key) },
+                new RequestOptions { IdempotencyKey = key.Value },
+                cancellation
+            );
+            return new(
+                StripeReversalId
+                    .Parse(reversed.Id)
+                    .Match(
+                        ok: Answer<StripeReversalId>.NewAccepted,
+                        error: _ => Answer<StripeReversalId>.NewInDoubt(Doubt.Unreadable)
+                    ),
+                reversed.StripeResponse?.RequestId
+            );
+        }
+        catch (Exception error) when (!cancellation.IsCancellationRequested)
+        {
+            return new(
+                StripeAnswers.OfFailure<StripeReversalId>(error, reversing: true, cancellation),
+                StripeAnswers.RequestId(error)
+            );
+        }
+    }
+
+    /// <summary>
+    /// Every transfer at Stripe that carries this transfer's id in its metadata. Stripe cannot search transfers
+    /// by metadata, so the order's group is listed first and the seller's recent transfers after that.
+    /// </summary>
+    public async Task<IReadOnlyList<StripeTransferId>> Find(Transfer transfer, CancellationToken cancellation)
+    {
+        var inGroup = await Matching(
+            new TransferListOptions { TransferGroup = Group(transfer.Order), Limit = 100 },
+            transfer,
+            cancellation
+        );
+        return inGroup.Count > 0
+            ? inGroup
+            : await Matching(
+                new TransferListOptions
+                {
+                    Destination = transfer.Account.Value,
+                    Created = new DateRangeOptions { GreaterThanOrEqual = FirstSent(transfer).UtcDateTime },
+                    Limit = 100,
+                },
+                transfer,
+                cancellation
+            );
+    }
+
+    /// <summary>What Stripe's books say about a transfer's reversals, read to the last page.</summary>
+    public async Task<ReversalSight> FindReversal(
+        StripeTransferId stripeId,
+        IdempotencyKey key,
+        CancellationToken cancellation
+    )
+    {
+        var transfer = await stripe.V1.Transfers.GetAsync(stripeId.Value, cancellationToken: cancellation);
+        StripeReversalId? ours = null;
+        await foreach (
+            var reversal in stripe.V1.Transfers.Reversals.ListAutoPagingAsync(
+                stripeId.Value,
+                new TransferReversalListOptions { Limit = 100 },
+                cancellationToken: cancellation
+            )
+        )
+        {
+            if (reversal.Metadata?.GetValueOrDefault(OperationKey) == key.Value)
+            {
+                ours = StripeReversalId
+                    .Parse(reversal.Id)
+                    .Match(ok: id => id, error: why => throw new InvalidDataException(why));
+            }
+        }
+
+        return new ReversalSight(
+            ours is null ? FSharpOption<StripeReversalId>.None : FSharpOption<StripeReversalId>.Some(ours),
+            transfer.AmountReversed
+        );
+    }
+
+    /// <summary>Whether a look-up that failed may simply be repeated. Anything else is a fault of ours.</summary>
+    public static bool IsPassing(Exception error, CancellationToken cancellation) =>
+        error is StripeException || Transport.Classify<StripeTransferId>(error, cancellation) is not null;
+
+    async Task<List<StripeTransferId>> Matching(
+        TransferListOptions options,
+        Transfer transfer,
+        CancellationToken cancellation
+    )
+    {
+        var found = new List<StripeTransferId>();
+        await foreach (
+            var candidate in stripe.V1.Transfers.ListAutoPagingAsync(options, cancellationToken: cancellation)
+        )
+        {
+            if (candidate.Metadata?.GetValueOrDefault(TransferKey) == transfer.Id.Value.ToString("D"))
+            {
+                found.Add(
+                    StripeTransferId
+                        .Parse(candidate.Id)
+                        .Match(ok: id => id, error: why => throw new InvalidDataException(why))
+                );
+            }
+        }
+
+        return found;
+    }
+
+    static string Group(OrderId order) => $"order_{order.Value:N}";
+
+    static Dictionary<string, string> Metadata(Transfer transfer, IdempotencyKey key) =>
+        new()
+        {
+            ["order_id"] = transfer.Order.Value.ToString("D"),
+            [TransferKey] = transfer.Id.Value.ToString("D"),
+            [OperationKey] = key.Value,
+            ["attempt"] = key.Value[(key.Value.LastIndexOf(':') + 1)..],
+        };
+
+    /// <summary>An hour of margin for clocks that differ.</summary>
+    static DateTimeOffset FirstSent(Transfer transfer) =>
+        (
+            transfer.Attempt is { Value.Operation.Certainty: Certainty.Sent { First: var first } }
+                ? first
+                : DateTimeOffset.UnixEpoch.AddHours(1)
+        ).AddHours(-1);
+
+    static Answer<StripeTransferId> Named(string id) =>
+        StripeTransferId
+            .Parse(id)
+            .Match(
+                ok: Answer<StripeTransferId>.NewAccepted,
+                error: _ => Answer<StripeTransferId>.NewInDoubt(Doubt.Unreadable)
+            );
+}

@@ -1,0 +1,230 @@
+namespace Veza.Domain
+
+open System
+open System.Runtime.CompilerServices
+open Veza.Domain.Ledger
+open Veza.Domain.Licenses
+open Veza.Domain.Orders
+open Veza.Domain.Refunds
+open Veza.Domain.Transfers
+
+/// How C# asks. Each Match names every case, so a new case stops every caller from compiling.
+[<Sealed; AbstractClass; Extension>]
+type CSharp =
+
+    [<Extension>]
+    static member Match(result: Result<'t, 'error>, ok: Func<'t, 'answer>, error: Func<'error, 'answer>) =
+        match result with
+        | Ok value -> ok.Invoke value
+        | Error why -> error.Invoke why
+
+    // Transfers
+
+    [<Extension>]
+    static member Match
+        (
+            outcome: TransferOutcome,
+            advanced: Func<Transfer, Movement list, 'answer>,
+            unchanged: Func<'answer>,
+            refused: Func<TransferRefusal, 'answer>
+        ) =
+        match outcome with
+        | Transfers.Advanced(next, movements) -> advanced.Invoke(next, movements)
+        | Transfers.Unchanged -> unchanged.Invoke()
+        | Transfers.Refused why -> refused.Invoke why
+
+    [<Extension>]
+    static member Match
+        (
+            duty: TransferDuty,
+            sendTransfer: Func<int64, IdempotencyKey, 'answer>,
+            findTransfer: Func<IdempotencyKey, 'answer>,
+            sendReversal: Func<StripeTransferId, int64, IdempotencyKey, 'answer>,
+            findReversal: Func<StripeTransferId, IdempotencyKey, 'answer>,
+            reportMissingId: Func<'answer>
+        ) =
+        match duty with
+        | SendTransfer(amount, key) -> sendTransfer.Invoke(amount, key)
+        | FindTransfer key -> findTransfer.Invoke key
+        | SendReversal(stripeId, amount, key) -> sendReversal.Invoke(stripeId, amount, key)
+        | FindReversal(stripeId, key) -> findReversal.Invoke(stripeId, key)
+        | ReportMissingId -> reportMissingId.Invoke()
+
+    [<Extension>]
+    static member Apply(transfer, rules, now, signal) = Transfer.apply rules now signal transfer
+
+    [<Extension>]
+    static member Claimed(transfer, rules, now) = Transfer.claimed rules now transfer
+
+    [<Extension>]
+    static member Duty(transfer) = Transfer.duty transfer
+
+    [<Extension>]
+    static member AsksUnder(transfer, key) = Transfer.asksUnder key transfer
+
+    [<Extension>]
+    static member Key(duty) =
+        match duty with
+        | SendTransfer(_, key)
+        | FindTransfer key
+        | SendReversal(_, _, key)
+        | FindReversal(_, key) -> Some key
+        | ReportMissingId -> None
+
+    [<Extension>]
+    static member ToRow(transfer) = TransferRow.toRow transfer
+
+    [<Extension>]
+    static member ToReversalRows(transfer) = TransferRow.reversals transfer
+
+    [<Extension>]
+    static member ToTransfer(row, reversals) = TransferRow.ofRow row reversals
+
+    [<Extension>]
+    static member Word(status) = TransferWords.status status
+
+    [<Extension>]
+    static member Word(signal) = TransferWords.signal signal
+
+    // Orders
+
+    [<Extension>]
+    static member Match
+        (
+            outcome: OrderOutcome,
+            advanced: Func<Order, 'answer>,
+            unchanged: Func<'answer>,
+            refused: Func<OrderRefusal, 'answer>
+        ) =
+        match outcome with
+        | Orders.Advanced next -> advanced.Invoke next
+        | Orders.Unchanged -> unchanged.Invoke()
+        | Orders.Refused why -> refused.Invoke why
+
+    [<Extension>]
+    static member Match
+        (
+            why: OrderRefusal,
+            notPayable: Func<'answer>,
+            notPaid: Func<'answer>,
+            notCancellable: Func<'answer>,
+            notRefundable: Func<'answer>,
+            moreThanIsLeft: Func<int64, 'answer>,
+            unknownLine: Func<LineId, 'answer>,
+            lineAlreadyRefunded: Func<LineId, 'answer>
+        ) =
+        match why with
+        | OrderRefusal.NotPayable -> notPayable.Invoke()
+        | NotPaid -> notPaid.Invoke()
+        | NotCancellable -> notCancellable.Invoke()
+        | NotRefundable -> notRefundable.Invoke()
+        | OrderRefusal.MoreThanIsLeft left -> moreThanIsLeft.Invoke left
+        | UnknownLine line -> unknownLine.Invoke line
+        | LineAlreadyRefunded line -> lineAlreadyRefunded.Invoke line
+
+    [<Extension>]
+    static member Apply(order, signal) = Order.apply signal order
+
+    [<Extension>]
+    static member PlanRefund(order, request) = Order.planRefund request order
+
+    [<Extension>]
+    static member ToRow(order) = OrderRow.toRow order
+
+    [<Extension>]
+    static member ToLineRows(order) = OrderRow.lines order
+
+    [<Extension>]
+    static member ToLegRows(order) = OrderRow.legs order
+
+    [<Extension>]
+    static member ToOrder(row, lines, legs) = OrderRow.ofRow row lines legs
+
+    [<Extension>]
+    static member Word(status) = OrderWords.status status
+
+    [<Extension>]
+    static member Word(signal) = OrderWords.signal signal
+
+    // Refunds
+
+    [<Extension>]
+    static member Match
+        (
+            outcome: RefundOutcome,
+            advanced: Func<Refund, 'answer>,
+            unchanged: Func<'answer>,
+            refused: Func<RefundRefusal, 'answer>
+        ) =
+        match outcome with
+        | Refunds.Advanced next -> advanced.Invoke next
+        | Refunds.Unchanged -> unchanged.Invoke()
+        | Refunds.Refused why -> refused.Invoke why
+
+    [<Extension>]
+    static member Match
+        (
+            status: RefundStatus,
+            pending: Func<'answer>,
+            submitted: Func<'answer>,
+            succeeded: Func<'answer>,
+            failed: Func<Refusal, 'answer>
+        ) =
+        match status with
+        | RefundStatus.Pending _ -> pending.Invoke()
+        | RefundStatus.Submitted _ -> submitted.Invoke()
+        | RefundStatus.Succeeded -> succeeded.Invoke()
+        | RefundStatus.Failed refusal -> failed.Invoke refusal
+
+    [<Extension>]
+    static member Apply(refund, rules, now, signal) = Refund.apply rules now signal refund
+
+    [<Extension>]
+    static member IsToBeSentAgain(refund, rules, now) = Refund.duty rules now true refund = Some SendAgain
+
+    [<Extension>]
+    static member ToRow(refund) = Refund.toRow refund
+
+    [<Extension>]
+    static member ToRefund(row) = Refund.ofRow row
+
+    [<Extension>]
+    static member Word(status) = Refund.statusWord status
+
+    [<Extension>]
+    static member Word(signal) = Refund.signalWord signal
+
+    // Licenses and books
+
+    [<Extension>]
+    static member ToRow(license) = License.toRow license
+
+    [<Extension>]
+    static member ToLicense(row) = License.ofRow row
+
+    [<Extension>]
+    static member Word(status) = License.statusWord status
+
+    [<Extension>]
+    static member Word(account) = Ledger.name account
+
+    [<Extension>]
+    static member Postings(transfer, movements) = Ledger.ofMovements transfer movements
+
+    // Settlement
+
+    [<Extension>]
+    static member Match
+        (
+            verdict: Verdict,
+            settled: Func<Effect, 'answer>,
+            alreadyKnown: Func<'answer>,
+            quarantined: Func<Doubtful, 'answer>
+        ) =
+        match verdict with
+        | Settled effect -> settled.Invoke effect
+        | AlreadyKnown -> alreadyKnown.Invoke()
+        | Quarantined why -> quarantined.Invoke why
+
+    [<Extension>]
+    static member Word(doubtful) = Settlement.doubtWord doubtful

@@ -1,0 +1,194 @@
+namespace Veza.Domain
+
+open System
+
+/// How names are checked and spelled.
+module private Name =
+    let longest = 255
+
+    let bounded what (text: string) =
+        if String.IsNullOrWhiteSpace text then
+            Error $"{what} must not be blank."
+        elif text.Length > longest then
+            Error $"{what} must not be longer than {longest} characters."
+        else
+            Ok text
+
+    let prefixed prefix what (text: string | null) =
+        match text with
+        | null -> Error $"{what} must not be missing."
+        | text when text.StartsWith(prefix, StringComparison.Ordinal) && text.Length <= longest -> Ok text
+        | text -> Error $"'{text}' does not name {what}: it should begin with '{prefix}'."
+
+    let private digits = "0123456789abcdefghjkmnpqrstvwxyz"
+
+    /// 128 bits as 26 digits of base 32, in Crockford's alphabet.
+    let base32 (id: Guid) =
+        let bytes = id.ToByteArray(bigEndian = true)
+        let number = UInt128.op_Implicit 0uy
+        let number = (number, bytes) ||> Array.fold (fun sum byte -> (sum <<< 8) ||| UInt128.op_Implicit byte)
+        String.init 26 (fun place -> string digits[int (UInt128.op_Explicit (number >>> (5 * (25 - place))): uint64) &&& 31])
+
+/// Our own name for an order.
+[<Struct>]
+type OrderId =
+    | OrderId of Guid
+
+    static member Of(value: Guid) = OrderId value
+
+    member id.Value =
+        let (OrderId value) = id
+        value
+
+/// Our own name for one line of an order.
+[<Struct>]
+type LineId =
+    | LineId of Guid
+
+    static member Of(value: Guid) = LineId value
+
+    member id.Value =
+        let (LineId value) = id
+        value
+
+/// Our own name for a seller's transfer.
+[<Struct>]
+type TransferId =
+    | TransferId of Guid
+
+    static member Of(value: Guid) = TransferId value
+
+    member id.Value =
+        let (TransferId value) = id
+        value
+
+/// Our own name for a buyer's refund.
+[<Struct>]
+type RefundId =
+    | RefundId of Guid
+
+    static member Of(value: Guid) = RefundId value
+
+    member id.Value =
+        let (RefundId value) = id
+        value
+
+/// Our own name for a license.
+[<Struct>]
+type LicenseId =
+    | LicenseId of Guid
+
+    static member Of(value: Guid) = LicenseId value
+
+    member id.Value =
+        let (LicenseId value) = id
+        value
+
+/// The marketplace's own name for a seller.
+type SellerId =
+    private
+    | SellerId of string
+
+    static member Parse(text: string) = Name.bounded "A seller's id" text |> Result.map SellerId
+
+    member id.Value =
+        let (SellerId text) = id
+        text
+
+    override id.ToString() = id.Value
+
+/// Stripe's name for a seller's connected account, `acct_…`.
+type StripeAccountId =
+    private
+    | StripeAccountId of string
+
+    static member Parse(text: string | null) =
+        Name.prefixed "acct_" "a Stripe account" text |> Result.map StripeAccountId
+
+    member id.Value =
+        let (StripeAccountId text) = id
+        text
+
+    override id.ToString() = id.Value
+
+/// Stripe's name for a transfer, `tr_…`.
+type StripeTransferId =
+    private
+    | StripeTransferId of string
+
+    static member Parse(text: string | null) =
+        Name.prefixed "tr_" "a Stripe transfer" text |> Result.map StripeTransferId
+
+    member id.Value =
+        let (StripeTransferId text) = id
+        text
+
+    override id.ToString() = id.Value
+
+/// Stripe's name for a reversal, `trr_…`.
+type StripeReversalId =
+    private
+    | StripeReversalId of string
+
+    static member Parse(text: string | null) =
+        Name.prefixed "trr_" "a Stripe reversal" text |> Result.map StripeReversalId
+
+    member id.Value =
+        let (StripeReversalId text) = id
+        text
+
+    override id.ToString() = id.Value
+
+/// Hyperswitch's name for a payment. We choose it, from the order's id, because that is what keeps
+/// Hyperswitch from taking a payment twice: its v1 API ignores the Idempotency-Key header.
+/// 30 characters satisfy both its specification and its code.
+type PaymentId =
+    private
+    | PaymentId of string
+
+    static member For(order: OrderId) = PaymentId("pay_" + Name.base32 order.Value)
+
+    member id.Value =
+        let (PaymentId text) = id
+        text
+
+    override id.ToString() = id.Value
+
+/// Hyperswitch's name for a refund, chosen by us from the refund's id for the same reason.
+type ProviderRefundId =
+    private
+    | ProviderRefundId of string
+
+    static member For(refund: RefundId) = ProviderRefundId("ref_" + Name.base32 refund.Value)
+
+    member id.Value =
+        let (ProviderRefundId text) = id
+        text
+
+    override id.ToString() = id.Value
+
+/// What makes a request safe to repeat: the same key always means the same request.
+/// Never blank: Stripe.net would put a random key in its place, and a repeat would pay twice.
+type IdempotencyKey =
+    private
+    | IdempotencyKey of string
+
+    static member Parse(text: string) = Name.bounded "An idempotency key" text |> Result.map IdempotencyKey
+
+    /// `<verb>:<id>:<generation>`
+    static member internal Make(verb: string, id: string, generation: int) =
+        IdempotencyKey $"{verb}:{id}:{generation}"
+
+    /// How long a key may be relied on. Stripe keeps it for at least 24 hours and may then forget it; a forgotten
+    /// key is a brand-new request. One hour of margin covers clocks and slow calls.
+    /// (docs.stripe.com/api/idempotent_requests)
+    static member Life = TimeSpan.FromHours 23.
+
+    /// The key of a request that is made at most once for one of our ids.
+    static member ForOnce(id: Guid) = IdempotencyKey(id.ToString "D")
+
+    member key.Value =
+        let (IdempotencyKey text) = key
+        text
+
+    override key.ToString() = key.Value

@@ -1,0 +1,70 @@
+/// Double entry. Every step that moves money, or a claim on money, names its postings; each set sums to zero.
+namespace Veza.Domain.Ledger
+
+open Veza.Domain
+open Veza.Domain.Orders
+open Veza.Domain.Transfers
+
+/// Debits are positive. At rest what the platform holds is what its fees, losses and the sellers explain.
+type Account =
+    /// What the platform holds at its providers.
+    | PlatformCash
+    /// What the platform has earned (in credit, so negative).
+    | PlatformFees
+    /// Buyers' money that nobody gave back: fees kept from a refund's seller, claims given up.
+    | PlatformLosses
+    /// Owed to the seller and not yet sent (in credit).
+    | SellerPayable of SellerId
+    /// Refunded to buyers and not yet taken back from the seller.
+    | SellerDebt of SellerId
+    /// Paid to the seller by other means than Stripe (in credit).
+    | SettledOutside of SellerId
+
+type Posting = { Account: Account; Amount: int64 }
+
+module Ledger =
+    let name account =
+        match account with
+        | PlatformCash -> "platform_cash"
+        | PlatformFees -> "platform_fees"
+        | PlatformLosses -> "platform_losses"
+        | SellerPayable seller -> $"seller_payable:{seller}"
+        | SellerDebt seller -> $"seller_debt:{seller}"
+        | SettledOutside seller -> $"settled_outside:{seller}"
+
+    let private post account amount = { Account = account; Amount = amount }
+    let private worth = List.filter (fun posting -> posting.Amount <> 0L)
+
+    /// The buyer has paid.
+    let ofPayment (order: Order) =
+        worth [
+            post PlatformCash order.Total
+            for leg in order.Legs do
+                post (SellerPayable leg.Seller) -leg.Net
+                post PlatformFees -leg.Fee
+        ]
+
+    /// The buyer has the money back; the seller's part is a debt until it is taken back or withheld.
+    let ofRefund (shares: (SellerId * int64 * int64 * int64) list) =
+        worth [
+            for seller, part, feeBack, sellerBack in shares do
+                post PlatformCash -part
+                post PlatformFees feeBack
+                post (SellerDebt seller) sellerBack
+                post PlatformLosses (part - feeBack - sellerBack)
+        ]
+
+    let private ofMovement seller movement =
+        match movement with
+        | MoneySent amount -> [ post (SellerPayable seller) amount; post PlatformCash -amount ]
+        | MoneyReturned amount -> [ post PlatformCash amount; post (SellerDebt seller) -amount ]
+        | ClaimWithheld amount -> [ post (SellerPayable seller) amount; post (SellerDebt seller) -amount ]
+        | ClaimForgiven amount -> [ post PlatformLosses amount; post (SellerDebt seller) -amount ]
+        | Movement.SettledOutside amount -> [
+            post (SellerPayable seller) amount
+            post (SettledOutside seller) -amount
+          ]
+
+    /// What a step of a transfer means for the books.
+    let ofMovements (transfer: Transfer) movements =
+        movements |> List.collect (ofMovement transfer.Seller) |> worth

@@ -1,0 +1,119 @@
+/// One money-moving call to a provider, and what its answers allow us to do next.
+namespace Veza.Domain
+
+open System
+
+/// Why a provider said no, in its own words where it gave any.
+type Refusal = {
+    Cause: RefusalCause
+    Code: string
+    Message: string
+}
+
+and RefusalCause =
+    /// The seller's balance at Stripe is too small for the reversal.
+    | SellerFunds
+    /// The platform's balance at Stripe is too small for the transfer.
+    | PlatformFunds
+    | OtherCause
+
+/// Why a request certainly did nothing. It may be sent again as it is.
+type Hindrance =
+    | RateLimited
+    | CircuitOpen
+    /// No connection could be made, so nothing was sent.
+    | Unreachable
+    /// Another request under the same key is still running.
+    | KeyInUse
+    /// The provider's object is locked by somebody else's request.
+    | ObjectLocked
+    /// Our credentials were not accepted; whoever runs Veza must mend them.
+    | Unauthorized
+
+/// Why we cannot know whether a request took effect.
+type Doubt =
+    /// Timeout, broken connection, cancelled call.
+    | NoAnswer
+    | ServerError
+    /// A server error that the provider has stored under the key: the same request will only repeat it.
+    | StoredServerError
+    /// It said yes, but the answer could not be read.
+    | Unreadable
+
+/// All that a provider can answer.
+type Answer<'receipt> =
+    | Accepted of Receipt: 'receipt
+    /// `Replayed`: the provider says this is its stored answer to the first request under the key.
+    | Denied of Refusal: Refusal * Replayed: bool
+    | NotExecuted of Hindrance: Hindrance
+    | InDoubt of Doubt: Doubt
+    /// The object that was to be changed does not exist.
+    | Missing
+    /// The provider has already seen something like it: key used with other parameters, already reversed, more
+    /// than is left. Only a look at the provider's books tells what.
+    | Duplicate of Message: string
+
+/// What we know of a request under one key.
+type Certainty =
+    | Unsent
+    /// On the wire at least once, with no definite answer yet.
+    | Sent of First: DateTimeOffset * Sends: int
+
+/// A new generation is a new key. It is taken only when the old key's request certainly moved nothing.
+type Operation = { Generation: int; Certainty: Certainty }
+
+/// What an answer allows.
+type NextStep<'receipt> =
+    | Done of Receipt: 'receipt
+    /// It certainly did not happen; another try needs a new key, or the provider repeats its stored refusal.
+    | Declined of Refusal: Refusal
+    /// Nothing happened this time; send the same again.
+    | Hindered of Hindrance: Hindrance
+    /// It may have happened; the same key finds out.
+    | AskAgain of Doubt: Doubt
+    /// It may have happened and the key can no longer tell; look into the provider's books first.
+    | LookUpFirst
+    | Gone
+
+module Operation =
+    let first = { Generation = 0; Certainty = Unsent }
+
+    let renewed operation = { Generation = operation.Generation + 1; Certainty = Unsent }
+
+    let keyIsStale (now: DateTimeOffset) operation =
+        match operation.Certainty with
+        | Unsent -> false
+        | Sent(first, _) -> now - first >= IdempotencyKey.Life
+
+    /// Written down before the request leaves, so that a crash in between counts as a request sent.
+    let sending now operation =
+        match operation.Certainty with
+        | Unsent -> { operation with Certainty = Sent(now, 1) }
+        | Sent(first, sends) -> { operation with Certainty = Sent(first, sends + 1) }
+
+    /// A request that certainly did nothing leaves no trace, unless an earlier one is still in doubt.
+    let unsending operation =
+        match operation.Certainty with
+        | Sent(_, 1) -> { operation with Certainty = Unsent }
+        | Sent(first, sends) -> { operation with Certainty = Sent(first, sends - 1) }
+        | Unsent -> operation
+
+    let private isReplay operation =
+        match operation.Certainty with
+        | Unsent -> false
+        | Sent(_, sends) -> sends > 1
+
+    /// The decision table for a POST to Stripe (its idempotency rules: docs.stripe.com/error-low-level).
+    /// A refusal settles the matter only on the first send, or when Stripe says that it replays its stored
+    /// answer; on any other repeat it says nothing about what the first request did.
+    let next now operation answer =
+        match answer with
+        | Accepted receipt -> Done receipt
+        | Denied(refusal, true) -> Declined refusal
+        | Denied(refusal, false) -> if isReplay operation then LookUpFirst else Declined refusal
+        | NotExecuted hindrance -> Hindered hindrance
+        | InDoubt StoredServerError -> LookUpFirst
+        | InDoubt(NoAnswer | ServerError | Unreadable as doubt) ->
+            if keyIsStale now operation then LookUpFirst else AskAgain doubt
+        | Missing -> Gone
+        | Duplicate _ -> LookUpFirst

@@ -1,0 +1,254 @@
+/// A buyer's money on its way back. Final for the buyer as soon as the provider says so.
+namespace Veza.Domain.Refunds
+
+open System
+open Veza.Domain
+
+/// What the refund is of, frozen when it was asked for.
+type Scope =
+    | OfAmount
+    | OfLines of Lines: LineId list
+    /// Everything that was left.
+    | OfRest
+
+/// A seller's leg and how much of its gross this refund gives back.
+type Share = { Seller: SellerId; Amount: int64 }
+
+/// One call to Hyperswitch and the asking that follows it.
+type Inquiry = { SentAt: DateTimeOffset; Sends: int; DueAt: DateTimeOffset }
+
+type RefundStatus =
+    /// Its amount is reserved and it was sent; no answer is known.
+    | Pending of Inquiry: Inquiry
+    /// The provider has it and has not decided.
+    | Submitted of Inquiry: Inquiry
+    | Succeeded
+    | Failed of Refusal: Refusal
+
+/// What the provider says of a refund, in an answer, a webhook or a look-up: the same fact each time.
+type RefundFact =
+    | StillPending
+    | HasSucceeded
+    | HasFailed of Refusal: Refusal
+
+type RefundSignal =
+    | ProviderSays of Fact: RefundFact
+    /// No answer, or one that certainly did nothing.
+    | ProviderSilent
+    /// The provider does not know it (HE_02).
+    | ProviderMissesIt
+    /// The refund is being sent again under the same id.
+    | SentAgain
+
+type RefundRefusal =
+    | FailedAfterSuccess
+    | SucceededAfterFailure
+    | AlreadyDecided
+
+/// Begins with `reserve`, changes through `apply`, returns from a row with `ofRow`: no other way.
+type Refund = private {
+    id: RefundId
+    order: OrderId
+    amount: Money
+    scope: Scope
+    shares: Share list
+    reason: string option
+    status: RefundStatus
+} with
+
+    member refund.Id = refund.id
+    member refund.Order = refund.order
+    member refund.Amount = refund.amount
+    member refund.Scope = refund.scope
+    member refund.Shares = refund.shares
+    member refund.Reason = refund.reason
+    member refund.Status = refund.status
+
+type RefundOutcome =
+    | Advanced of Next: Refund
+    | Unchanged
+    | Refused of Why: RefundRefusal
+
+type RefundDuty =
+    | Ask
+    /// Proven absent: the same id may be sent again.
+    | SendAgain
+
+/// How long a refund waits before the provider is asked about it.
+type RefundRules = {
+    SweepAfter: TimeSpan
+    /// How long "unknown" may still mean "not arrived yet": Hyperswitch waits up to 30 s for its connector and
+    /// up to 180 s for its lock (its `core/api_locking.rs`).
+    AbsentAfter: TimeSpan
+}
+
+/// A refund laid flat, as its row keeps it.
+type RefundRow = {
+    Id: Guid
+    OrderId: Guid
+    ProviderRefundId: string
+    Amount: int64
+    Currency: string
+    Scope: string
+    LineIds: Guid array
+    ShareSellers: string array
+    ShareAmounts: int64 array
+    Reason: string | null
+    Status: string
+    SentAt: Nullable<DateTimeOffset>
+    Sends: int
+    DueAt: Nullable<DateTimeOffset>
+    FailureCode: string | null
+    FailureMessage: string | null
+}
+
+module Refund =
+    /// Its amount is reserved on the order and it is about to be sent, which is written down first.
+    let reserve id order amount scope shares reason rules (now: DateTimeOffset) = {
+        id = id
+        order = order
+        amount = amount
+        scope = scope
+        shares = shares
+        reason = reason
+        status = Pending { Inquiry.SentAt = now; Sends = 1; DueAt = now + rules.SweepAfter }
+    }
+
+    /// The whole life of a refund: every status meets every signal.
+    let apply rules (now: DateTimeOffset) signal refund =
+        let becomes status = Advanced { refund with status = status }
+        let later (inquiry: Inquiry) = { inquiry with DueAt = now + rules.SweepAfter }
+
+        match refund.status, signal with
+        | Pending inquiry, ProviderSays StillPending -> becomes (Submitted(later inquiry))
+        | Pending _, ProviderSays HasSucceeded -> becomes Succeeded
+        | Pending _, ProviderSays(HasFailed refusal) -> becomes (Failed refusal)
+        | Pending inquiry, (ProviderSilent | ProviderMissesIt) -> becomes (Pending(later inquiry))
+        | Pending inquiry, SentAgain ->
+            becomes (Pending { later inquiry with SentAt = now; Sends = inquiry.Sends + 1 })
+
+        | Submitted _, ProviderSays HasSucceeded -> becomes Succeeded
+        | Submitted _, ProviderSays(HasFailed refusal) -> becomes (Failed refusal)
+        | Submitted inquiry, (ProviderSays StillPending | ProviderSilent | ProviderMissesIt) ->
+            becomes (Submitted(later inquiry))
+        | Submitted _, SentAgain -> Refused AlreadyDecided
+
+        | Succeeded, ProviderSays(HasFailed _) -> Refused FailedAfterSuccess
+        | Succeeded, (ProviderSays(StillPending | HasSucceeded) | ProviderSilent | ProviderMissesIt) -> Unchanged
+        | Succeeded, SentAgain -> Refused AlreadyDecided
+
+        | Failed _, ProviderSays HasSucceeded -> Refused SucceededAfterFailure
+        | Failed _, (ProviderSays(StillPending | HasFailed _) | ProviderSilent | ProviderMissesIt) -> Unchanged
+        | Failed _, SentAgain -> Refused AlreadyDecided
+
+    /// What a worker does with a refund that has heard nothing for too long. Asking comes first; `missing` is
+    /// what the asking showed.
+    let duty rules (now: DateTimeOffset) missing refund =
+        match refund.status with
+        | Pending inquiry when missing && now - inquiry.SentAt >= rules.AbsentAfter -> Some SendAgain
+        | Pending _
+        | Submitted _ -> Some Ask
+        | Succeeded
+        | Failed _ -> None
+
+    let statusWord status =
+        match status with
+        | Pending _ -> "pending"
+        | Submitted _ -> "submitted"
+        | Succeeded -> "succeeded"
+        | Failed _ -> "failed"
+
+    let signalWord signal =
+        match signal with
+        | ProviderSays StillPending -> "refund_pending"
+        | ProviderSays HasSucceeded -> "refund_succeeded"
+        | ProviderSays(HasFailed _) -> "refund_failed"
+        | ProviderSilent -> "provider_silent"
+        | ProviderMissesIt -> "provider_misses_it"
+        | SentAgain -> "sent_again"
+
+    let toRow (refund: Refund) : RefundRow =
+        let row = {
+            Id = refund.id.Value
+            OrderId = refund.order.Value
+            ProviderRefundId = (ProviderRefundId.For refund.id).Value
+            Amount = refund.amount.Minor
+            Currency = refund.amount.Currency.Code
+            Scope = ""
+            LineIds = [||]
+            ShareSellers = [| for share in refund.shares -> share.Seller.Value |]
+            ShareAmounts = [| for share in refund.shares -> share.Amount |]
+            Reason = Option.toObj refund.reason
+            Status = statusWord refund.status
+            SentAt = Nullable()
+            Sends = 0
+            DueAt = Nullable()
+            FailureCode = null
+            FailureMessage = null
+        }
+
+        let row =
+            match refund.scope with
+            | OfAmount -> { row with Scope = "amount" }
+            | OfLines lines -> { row with Scope = "lines"; LineIds = [| for line in lines -> line.Value |] }
+            | OfRest -> { row with Scope = "rest" }
+
+        match refund.status with
+        | Pending inquiry
+        | Submitted inquiry -> {
+            row with
+                SentAt = Nullable inquiry.SentAt
+                Sends = inquiry.Sends
+                DueAt = Nullable inquiry.DueAt
+          }
+        | Succeeded -> row
+        | Failed refusal -> { row with FailureCode = refusal.Code; FailureMessage = refusal.Message }
+
+    let private scopeOf row =
+        match row.Scope with
+        | "amount" -> Ok OfAmount
+        | "lines" -> Ok(OfLines [ for line in row.LineIds -> LineId line ])
+        | "rest" -> Ok OfRest
+        | unknown -> Error $"No refund is of '{unknown}'."
+
+    let private statusOf row =
+        let inquiry () : Inquiry = {
+            SentAt = row.SentAt.Value
+            Sends = row.Sends
+            DueAt = row.DueAt.Value
+        }
+
+        match row.Status, row.SentAt.HasValue && row.DueAt.HasValue, row.FailureCode, row.FailureMessage with
+        | "pending", true, null, null -> Ok(Pending(inquiry ()))
+        | "submitted", true, null, null -> Ok(Submitted(inquiry ()))
+        | "succeeded", false, null, null -> Ok Succeeded
+        | "failed", false, NonNull code, NonNull message ->
+            Ok(Failed { Cause = OtherCause; Code = code; Message = message })
+        | unknown -> Error $"No refund stands like %A{unknown}."
+
+    let private sharesOf row =
+        let share seller amount =
+            SellerId.Parse seller
+            |> Result.map (fun seller -> { Seller = seller; Amount = amount })
+
+        (Seq.zip row.ShareSellers row.ShareAmounts, Ok [])
+        ||> Seq.foldBack (fun (seller, amount) rest ->
+            rest |> Result.bind (fun tail -> share seller amount |> Result.map (fun head -> head :: tail)))
+
+    /// The refund that left this row behind.
+    let ofRow row =
+        match scopeOf row, sharesOf row, statusOf row, Currency.parse row.Currency with
+        | Ok scope, Ok shares, Ok status, Ok currency ->
+            Ok {
+                id = RefundId row.Id
+                order = OrderId row.OrderId
+                amount = { Minor = row.Amount; Currency = currency }
+                scope = scope
+                shares = shares
+                reason = Option.ofObj row.Reason
+                status = status
+            }
+        | Error why, _, _, _
+        | _, Error why, _, _
+        | _, _, Error why, _
+        | _, _, _, Error why -> Error why

@@ -1,0 +1,179 @@
+namespace Veza.Domain.Transfers
+
+open System
+open Veza.Domain
+open Veza.Domain.Transfers.TransferSteps
+
+[<CompilationRepresentation(CompilationRepresentationFlags.ModuleSuffix)>]
+module Transfer =
+    /// Owed from now on, sent when the hold is over.
+    let schedule id order seller account amount (now: DateTimeOffset) (hold: TimeSpan) = {
+        id = id
+        order = order
+        seller = seller
+        account = account
+        amount = amount
+        status = Pending(attemptAt (now + hold) (if hold > TimeSpan.Zero then OnHold else Due))
+        settled = []
+        queue = []
+        trouble = None
+    }
+
+    let private sendKey transfer attempt =
+        IdempotencyKey.Make("transfer", transfer.id.Value.ToString "D", attempt.Operation.Generation)
+
+    let private reversalKey transfer taking =
+        let id = $"""{transfer.id.Value.ToString "D"}:{taking.Claim.Refund.Value.ToString "D"}"""
+        IdempotencyKey.Make("reverse", id, taking.Attempt.Operation.Generation)
+
+    /// The whole life of a transfer: every status meets every signal.
+    let apply rules now signal transfer =
+        match transfer.status, signal with
+        | (Pending attempt | Failed attempt), TransferAnswered answer ->
+            transfer |> sendAnswered rules now attempt answer
+        | (Pending attempt | Failed attempt), TransferSeen found -> transfer |> sendSeen rules now attempt found
+        | (Pending attempt | Failed attempt), RefundSucceeded claim -> transfer |> claimingUnsent claim attempt
+        | (Pending attempt | Failed attempt), LookUpFailed ->
+            transfer |> stays (Pending(postponed rules.Sending now attempt))
+        | Pending attempt, RetryRequested when attempt.Waiting.IsForPlatformFunds ->
+            transfer |> stays (Pending(again Due now attempt))
+        | Pending _, (RetryRequested | WriteOffRequested) -> Refused NotRetryable
+        | Failed attempt, RetryRequested -> transfer |> stays (Failed(restarted now attempt))
+        | Failed _, WriteOffRequested -> Refused NotRetryable
+        | (Pending _ | Failed _), (ReversalAnswered _ | ReversalSeen _ | StripeIdMissing) -> Refused NothingSent
+
+        | Completed receipt, (TransferAnswered(Accepted id) | TransferSeen [ id ]) -> transfer |> isThe receipt id
+        | Completed receipt, RefundSucceeded claim ->
+            claiming claim transfer (fun next -> Advanced(withTheSeller now receipt next, []))
+        | Completed _, (TransferAnswered _ | TransferSeen _ | ReversalAnswered _ | ReversalSeen _) -> Unchanged
+        | Completed _, (LookUpFailed | StripeIdMissing) -> Unchanged
+        | Completed _, (RetryRequested | WriteOffRequested) -> Refused NotRetryable
+
+        | ReversalPending(receipt, taking), ReversalAnswered answer ->
+            transfer |> reversalAnswered rules now receipt taking answer
+        | ReversalPending(receipt, taking), ReversalSeen sight ->
+            transfer |> reversalSeen rules now receipt taking sight
+        | ReversalPending(receipt, taking), LookUpFailed ->
+            let attempt = postponed rules.Reversing now taking.Attempt
+            transfer |> stays (ReversalPending(receipt, { taking with Attempt = attempt }))
+        | ReversalPending(receipt, taking), StripeIdMissing ->
+            transfer |> stays (PermanentlyFailed(ReversingFailed(receipt, taking), NoStripeId))
+        | ReversalPending _, RefundSucceeded claim -> claiming claim transfer (fun next -> Advanced(next, []))
+        | ReversalPending(receipt, taking), RetryRequested when taking.Attempt.Waiting.IsForSellerFunds ->
+            let attempt = again Due now taking.Attempt
+            transfer |> stays (ReversalPending(receipt, { taking with Attempt = attempt }))
+        | ReversalPending(Unnamed, taking), (TransferAnswered(Accepted id) | TransferSeen [ id ]) ->
+            transfer |> stays (ReversalPending(Named id, taking))
+        | ReversalPending(Named known, _), (TransferAnswered(Accepted id) | TransferSeen [ id ]) ->
+            if known = id then Unchanged else Refused AnotherTransferExists
+        | ReversalPending _, (TransferAnswered _ | TransferSeen _) -> Unchanged
+        | ReversalPending _, (RetryRequested | WriteOffRequested) -> Refused NotRetryable
+
+        | Reversed receipt, (TransferAnswered(Accepted id) | TransferSeen [ id ]) ->
+            if receipt = Named id then Unchanged else Refused AnotherTransferExists
+        | Reversed _, (TransferAnswered _ | TransferSeen _ | ReversalAnswered _ | ReversalSeen _) -> Unchanged
+        | Reversed _, (LookUpFailed | StripeIdMissing) -> Unchanged
+        | Reversed _, RefundSucceeded claim -> claiming claim transfer (fun _ -> Refused NothingToReverse)
+        | Reversed _, (RetryRequested | WriteOffRequested) -> Refused NotRetryable
+
+        | PermanentlyFailed(SendingFailed _, _), (TransferAnswered(Accepted id) | TransferSeen [ id ]) ->
+            transfer |> sent now id
+        | PermanentlyFailed(SendingFailed _, _), (TransferAnswered _ | TransferSeen _ | LookUpFailed) -> Unchanged
+        | PermanentlyFailed(SendingFailed attempt, _), RefundSucceeded claim ->
+            transfer |> claimingUnsent claim attempt
+        | PermanentlyFailed(SendingFailed attempt, _), RetryRequested ->
+            transfer |> stays (Pending(restarted now attempt))
+        | PermanentlyFailed(SendingFailed _, _), WriteOffRequested -> closedUnsent transfer
+        | PermanentlyFailed(SendingFailed _, _), (ReversalAnswered _ | ReversalSeen _ | StripeIdMissing) ->
+            Refused NothingSent
+
+        | PermanentlyFailed(ReversingFailed(receipt, taking), _),
+          (ReversalAnswered(Accepted id) | ReversalSeen { Ours = Some id }) ->
+            transfer |> givenBack now receipt taking (Returned(Some id, taking.Adopted))
+        | PermanentlyFailed(ReversingFailed _, _), (ReversalAnswered _ | ReversalSeen _) -> Unchanged
+        | PermanentlyFailed(ReversingFailed(Unnamed, taking), why),
+          (TransferAnswered(Accepted id) | TransferSeen [ id ]) ->
+            transfer |> stays (PermanentlyFailed(ReversingFailed(Named id, taking), why))
+        | PermanentlyFailed(ReversingFailed(Named known, _), _),
+          (TransferAnswered(Accepted id) | TransferSeen [ id ]) ->
+            if known = id then Unchanged else Refused AnotherTransferExists
+        | PermanentlyFailed(ReversingFailed _, _), (TransferAnswered _ | TransferSeen _) -> Unchanged
+        | PermanentlyFailed(ReversingFailed _, _), (LookUpFailed | StripeIdMissing) -> Unchanged
+        | PermanentlyFailed(ReversingFailed _, _), RefundSucceeded claim ->
+            claiming claim transfer (fun next -> Advanced(next, []))
+        | PermanentlyFailed(ReversingFailed(receipt, taking), _), RetryRequested ->
+            let taking = { taking with Attempt = restarted now taking.Attempt }
+            transfer |> stays (ReversalPending(receipt, taking))
+        | PermanentlyFailed(ReversingFailed(Named id, _), _), WriteOffRequested -> writtenOff transfer (Some id)
+        | PermanentlyFailed(ReversingFailed(Unnamed, _), _), WriteOffRequested -> writtenOff transfer None
+
+        | Cancelled, (TransferAnswered(Accepted _) | TransferSeen(_ :: _)) -> Refused MovedAfterAll
+        | Cancelled, (TransferAnswered _ | TransferSeen [] | LookUpFailed) -> Unchanged
+        | Cancelled, RefundSucceeded claim -> claiming claim transfer (fun _ -> Refused NothingToReverse)
+        | Cancelled, (ReversalAnswered _ | ReversalSeen _ | StripeIdMissing) -> Refused NothingSent
+        | Cancelled, (RetryRequested | WriteOffRequested) -> Refused NotRetryable
+
+        | WrittenOff(Some known), (TransferAnswered(Accepted id) | TransferSeen [ id ]) ->
+            if known = id then Unchanged else Refused AnotherTransferExists
+        | WrittenOff None, (TransferAnswered(Accepted _) | TransferSeen(_ :: _)) -> Refused MovedAfterAll
+        | WrittenOff _, (TransferAnswered _ | TransferSeen _ | LookUpFailed | StripeIdMissing) -> Unchanged
+        | WrittenOff _, (ReversalAnswered(Accepted _) | ReversalSeen { Ours = Some _ }) -> Refused MovedAfterAll
+        | WrittenOff _, (ReversalAnswered _ | ReversalSeen _) -> Unchanged
+        | WrittenOff(Some id), RefundSucceeded claim ->
+            claiming claim transfer (fun next -> Advanced(withTheSeller now (Named id) next, []))
+        | WrittenOff None, RefundSucceeded claim ->
+            claiming claim transfer (fun next -> writtenOff next None)
+        | WrittenOff _, (RetryRequested | WriteOffRequested) -> Refused NotRetryable
+
+    /// Read from where the transfer stands, not from how it got there, so a restart loses nothing.
+    let duty transfer =
+        match transfer.status with
+        | Pending attempt
+        | Failed attempt ->
+            match attempt.Move with
+            | Send -> Some(SendTransfer(transfer.Sendable, sendKey transfer attempt))
+            | LookUp -> Some(FindTransfer(sendKey transfer attempt))
+        | ReversalPending(Named stripeId, taking) ->
+            let key = reversalKey transfer taking
+            match taking.Attempt.Move with
+            | Send -> Some(SendReversal(stripeId, taking.Claim.Amount - taking.Adopted, key))
+            | LookUp -> Some(FindReversal(stripeId, key))
+        | ReversalPending(Unnamed, _) -> Some ReportMissingId
+        | Completed _
+        | Reversed _
+        | PermanentlyFailed _
+        | Cancelled
+        | WrittenOff _ -> None
+
+    /// A worker takes the transfer for a while. Written down before anything is sent: a crash in between counts
+    /// as a request sent, and a key too old to be trusted is looked up instead of used.
+    let claimed rules (now: DateTimeOffset) transfer =
+        let take attempt =
+            let attempt =
+                if Operation.keyIsStale now attempt.Operation then { attempt with Move = LookUp } else attempt
+            let operation =
+                match attempt.Move with
+                | Send -> Operation.sending now attempt.Operation
+                | LookUp -> attempt.Operation
+            { again InFlight (now + rules.Lease) attempt with Operation = operation }
+
+        match transfer.status with
+        | Pending attempt -> { transfer with status = Pending(take attempt) }
+        | Failed attempt -> { transfer with status = Failed(take attempt) }
+        | ReversalPending(receipt, taking) ->
+            let taking = { taking with Attempt = take taking.Attempt }
+            { transfer with status = ReversalPending(receipt, taking) }
+        | Completed _
+        | Reversed _
+        | PermanentlyFailed _
+        | Cancelled
+        | WrittenOff _ -> transfer
+
+    /// Whether an answer under this key speaks of what is being asked now. A late answer to an earlier question
+    /// must not be taken for the answer to the present one.
+    let asksUnder key transfer =
+        match duty transfer with
+        | Some(SendTransfer(_, current) | FindTransfer current | SendReversal(_, _, current) | FindReversal(_, current)) ->
+            current = key
+        | Some ReportMissingId
+        | None -> false

@@ -1,0 +1,82 @@
+namespace Veza.Domain.Transfers
+
+open Veza.Domain
+
+/// The words for a transfer that the outside sees and the rows keep.
+module TransferWords =
+    let status status =
+        match status with
+        | Pending _ -> "pending"
+        | Failed _ -> "failed"
+        | Completed _ -> "completed"
+        | ReversalPending _ -> "reversal_pending"
+        | Reversed _ -> "reversed"
+        | PermanentlyFailed _ -> "permanently_failed"
+        | Cancelled -> "cancelled"
+        | WrittenOff _ -> "written_off"
+
+    let waiting waiting =
+        match waiting with
+        | Due -> "due"
+        | OnHold -> "hold"
+        | InFlight -> "in_flight"
+        | ForAnswer -> "answer"
+        | ForRetry -> "retry"
+        | ForSellerFunds -> "seller_funds"
+        | ForPlatformFunds -> "platform_funds"
+        | ForProvider -> "provider"
+
+    let everyWaiting = [
+        Due
+        OnHold
+        InFlight
+        ForAnswer
+        ForRetry
+        ForSellerFunds
+        ForPlatformFunds
+        ForProvider
+    ]
+
+    let move move =
+        match move with
+        | Send -> "send"
+        | LookUp -> "look_up"
+
+    let givenUp why =
+        match why with
+        | RetriesExhausted -> "retries_exhausted"
+        | TransferMissing -> "transfer_missing"
+        | NoStripeId -> "no_stripe_id"
+        | SeveralFound -> "several_found"
+
+    let everyGivenUp = [ RetriesExhausted; TransferMissing; NoStripeId; SeveralFound ]
+
+    let cause cause =
+        match cause with
+        | SellerFunds -> "seller_funds"
+        | PlatformFunds -> "platform_funds"
+        | OtherCause -> "other"
+
+    let signal signal =
+        match signal with
+        | TransferAnswered(Accepted _) -> "transfer_accepted"
+        | TransferAnswered(Denied _) -> "transfer_refused"
+        | TransferAnswered(NotExecuted _) -> "transfer_not_executed"
+        | TransferAnswered(InDoubt _) -> "transfer_in_doubt"
+        | TransferAnswered(Missing | Duplicate _) -> "transfer_duplicate"
+        | TransferSeen [] -> "transfer_not_found"
+        | TransferSeen [ _ ] -> "transfer_found"
+        | TransferSeen(_ :: _ :: _) -> "several_transfers_found"
+        | RefundSucceeded _ -> "refund_succeeded"
+        | ReversalAnswered(Accepted _) -> "reversal_accepted"
+        | ReversalAnswered(Denied _) -> "reversal_refused"
+        | ReversalAnswered(NotExecuted _) -> "reversal_not_executed"
+        | ReversalAnswered(InDoubt _) -> "reversal_in_doubt"
+        | ReversalAnswered Missing -> "transfer_missing"
+        | ReversalAnswered(Duplicate _) -> "reversal_duplicate"
+        | ReversalSeen { Ours = Some _ } -> "reversal_found"
+        | ReversalSeen { Ours = None } -> "reversals_listed"
+        | LookUpFailed -> "look_up_failed"
+        | StripeIdMissing -> "stripe_id_missing"
+        | RetryRequested -> "retry_requested"
+        | WriteOffRequested -> "write_off_requested"

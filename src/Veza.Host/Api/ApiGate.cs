@@ -1,0 +1,159 @@
+using System.Security.Cryptography;
+using System.Text;
+using Veza.Adapters.Postgres;
+
+namespace Veza.Host.Api;
+
+/// <summary>What an endpoint asks of its caller.</summary>
+sealed record RoleRequired(Role Role);
+
+/// <summary>Who is behind a request, and the id that what it creates will have.</summary>
+static class Calling
+{
+    static readonly object CallerKey = new();
+    static readonly object ResourceKey = new();
+
+    public static Caller Caller(this HttpContext context) => (Caller)context.Items[CallerKey]!;
+
+    public static void Set(this HttpContext context, Caller caller) => context.Items[CallerKey] = caller;
+
+    /// <summary>The same for every repeat of one request, so that a repeat finds what the first one made.</summary>
+    public static Guid NewId(this HttpContext context, TimeProvider clock) =>
+        context.Items[ResourceKey] is Guid id ? id : Guid.CreateVersion7(clock.GetUtcNow());
+
+    public static void SetNewId(this HttpContext context, Guid id) => context.Items[ResourceKey] = id;
+
+    public static RouteHandlerBuilder Needs(this RouteHandlerBuilder route, Role role) =>
+        route.WithMetadata(new RoleRequired(role));
+}
+
+/// <summary>Lets a request through to the API once its key is known and its role suffices.</summary>
+sealed class ApiGate(RequestDelegate next)
+{
+    public async Task Invoke(HttpContext context, ApiKeys keys)
+    {
+        if (context.GetEndpoint()?.Metadata.GetMetadata<RoleRequired>() is not { } required)
+        {
+            await next(context);
+            return;
+        }
+
+        var header = context.Request.Headers.Authorization.ToString();
+        var key = header.StartsWith("Bearer ", StringComparison.OrdinalIgnoreCase) ? header[7..].Trim() : "";
+        if (key.Length == 0 || await keys.Find(key, context.RequestAborted) is not { } caller)
+        {
+            context.Response.Headers.WWWAuthenticate = "Bearer";
+            await Problem
+                .Of(401, "unauthorized", "Send a valid API key as 'Authorization: Bearer <key>'.")
+                .ExecuteAsync(context);
+            return;
+        }
+
+        if (caller.Role < required.Role)
+        {
+            var detail = $"This call needs the role {ApiKeys.Word(required.Role)}; the key has {ApiKeys.Word(caller.Role)}.";
+            await Problem.Of(403, "forbidden", detail).ExecuteAsync(context);
+            return;
+        }
+
+        context.Set(caller);
+        await next(context);
+    }
+}
+
+/// <summary>
+/// <c>Idempotency-Key</c> on every POST: the same key and body replay the first answer. Answers of 5xx are not
+/// kept, so that asking again resolves them.
+/// </summary>
+sealed class IdempotencyGate(RequestDelegate next)
+{
+    const string Header = "Idempotency-Key";
+
+    public async Task Invoke(HttpContext context, IdempotentRequests requests)
+    {
+        var key = context.Request.Headers[Header].ToString();
+        if (
+            !HttpMethods.IsPost(context.Request.Method)
+            || context.GetEndpoint()?.Metadata.GetMetadata<RoleRequired>() is null
+            || key.Length == 0
+        )
+        {
+            await next(context);
+            return;
+        }
+
+        if (key.Length > 255 || string.IsNullOrWhiteSpace(key))
+        {
+            await Problem
+                .Invalid([new(Header, "too_long", "must have 1 to 255 characters and not be blank.")])
+                .ExecuteAsync(context);
+            return;
+        }
+
+        var caller = context.Caller().KeyId;
+        switch (await requests.Begin(caller, key, await Fingerprint(context), context.RequestAborted))
+        {
+            case Turn.Replay replay:
+                context.Response.Headers["Idempotency-Replayed"] = "true";
+                await Results
+                    .Text(replay.Answer.Body, replay.Answer.ContentType, statusCode: replay.Answer.Status)
+                    .ExecuteAsync(context);
+                break;
+            case Turn.Reused:
+                await Problem
+                    .Of(422, "idempotency_key_reused", "This Idempotency-Key was first used with another request.")
+                    .ExecuteAsync(context);
+                break;
+            case Turn.InUse:
+                await Problem
+                    .Of(409, "idempotency_key_in_use", "The first request with this Idempotency-Key is still running.")
+                    .ExecuteAsync(context);
+                break;
+            case Turn.Yours yours:
+                context.SetNewId(yours.ResourceId);
+                await Answer(context, requests, caller, key);
+                break;
+        }
+    }
+
+    async Task Answer(HttpContext context, IdempotentRequests requests, Guid caller, string key)
+    {
+        var wire = context.Response.Body;
+        using var kept = new MemoryStream();
+        context.Response.Body = kept;
+        StoredAnswer? answer = null;
+        try
+        {
+            await next(context);
+            if (context.Response.StatusCode < 500)
+            {
+                var body = Encoding.UTF8.GetString(kept.GetBuffer(), 0, (int)kept.Length);
+                answer = new(context.Response.StatusCode, context.Response.ContentType ?? "application/json", body);
+            }
+        }
+        finally
+        {
+            context.Response.Body = wire;
+            await requests.End(caller, key, answer);
+        }
+
+        kept.Position = 0;
+        await kept.CopyToAsync(wire, context.RequestAborted);
+    }
+
+    static async Task<byte[]> Fingerprint(HttpContext context)
+    {
+        context.Request.EnableBuffering();
+        using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        hash.AppendData(Encoding.UTF8.GetBytes($"{context.Request.Path}{context.Request.QueryString}\n"));
+        var buffer = new byte[8192];
+        int read;
+        while ((read = await context.Request.Body.ReadAsync(buffer, context.RequestAborted)) > 0)
+        {
+            hash.AppendData(buffer.AsSpan(0, read));
+        }
+
+        context.Request.Body.Position = 0;
+        return hash.GetHashAndReset();
+    }
+}

@@ -1,0 +1,55 @@
+using Npgsql;
+using Veza.Adapters.Postgres;
+
+namespace Veza.Host.Api;
+
+static class HealthApi
+{
+    public static void Map(IEndpointRouteBuilder routes)
+    {
+        routes.MapGet("/health/live", () => Results.Json(new { status = "live" }));
+        routes.MapGet("/health/ready", Ready);
+    }
+
+    /// <summary>Says what is wrong, and 503 as long as requests cannot be served.</summary>
+    static async Task<IResult> Ready(
+        NpgsqlDataSource database,
+        Settings settings,
+        Migrator migrator,
+        CancellationToken cancellation
+    )
+    {
+        var problems = new List<string>();
+        var serving = true;
+        try
+        {
+            await using var command = database.CreateCommand("select 1");
+            await command.ExecuteScalarAsync(cancellation);
+            if (await Task.Run(migrator.Missing, cancellation) is { Count: > 0 } missing)
+            {
+                problems.Add($"the database lacks {string.Join(", ", missing)}: run 'veza migrate'");
+                serving = false;
+            }
+        }
+        catch (NpgsqlException)
+        {
+            problems.Add("the database does not answer");
+            serving = false;
+        }
+
+        if (settings.HyperswitchWebhookSecrets.Count == 0)
+        {
+            problems.Add("HYPERSWITCH_WEBHOOK_SECRET is not set: its webhooks are answered with 500");
+        }
+
+        if (settings.StripeWebhookSecrets.Count == 0)
+        {
+            problems.Add("STRIPE_WEBHOOK_SECRET is not set: its webhooks are answered with 500");
+        }
+
+        return Results.Json(
+            new { status = serving ? "ready" : "not_ready", problems },
+            statusCode: serving ? 200 : 503
+        );
+    }
+}

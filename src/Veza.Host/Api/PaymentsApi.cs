@@ -1,0 +1,169 @@
+using Veza.Adapters.Postgres;
+using Veza.Domain;
+using Veza.Domain.Orders;
+using Veza.Host.Settling;
+
+namespace Veza.Host.Api;
+
+static class PaymentsApi
+{
+    public static void Map(IEndpointRouteBuilder routes)
+    {
+        routes
+            .MapPost("/api/v1/payments", Pay)
+            .Needs(Role.Service)
+            .WithSummary("Offers an order for payment; asked again, the same payment");
+        routes.MapPost("/api/v1/refunds", Refund).Needs(Role.Service).WithSummary("Refunds an order, or part of it");
+        routes.MapGet("/api/v1/refunds/{id:guid}", GetRefund).Needs(Role.Read).WithSummary("One refund");
+        routes.MapGet("/api/v1/refunds", ListRefunds).Needs(Role.Read).WithSummary("Refunds, newest first");
+    }
+
+    static async Task<IResult> Pay(HttpContext context, PaymentDesk desk, CancellationToken cancellation)
+    {
+        var fields = await context.Request.ReadFields(cancellation);
+        var order = fields.Id("order_id");
+        var returnUrl = fields.OptionalText("return_url", 2048);
+        if (returnUrl is not null && !Uri.TryCreate(returnUrl, UriKind.Absolute, out _))
+        {
+            fields.Fault("return_url", "not_an_address", "return_url must be an absolute address.");
+        }
+
+        fields.RefuseOthers();
+        if (fields.Errors.Count > 0)
+        {
+            return Problem.Invalid(fields.Errors);
+        }
+
+        switch (await desk.Pay(order, returnUrl, context.Caller().Actor, cancellation))
+        {
+            case PaymentAnswer.Open open:
+                return Results.Json(
+                    new { payment_id = open.PaymentId, client_secret = open.ClientSecret, status = open.Status },
+                    statusCode: 201
+                );
+            case PaymentAnswer.Refused refused:
+                return Problem.Of(
+                    422,
+                    "provider_refused",
+                    refused.Message,
+                    more: [("provider_code", refused.Code), ("provider_message", refused.Message)]
+                );
+            case PaymentAnswer.NotPayable notPayable:
+                return Problem.Of(
+                    409,
+                    "order_not_payable",
+                    $"The order is {notPayable.OrderStatus}.",
+                    more: ("order_status", notPayable.OrderStatus)
+                );
+            case PaymentAnswer.NoSuchOrder:
+                return Problem.NotFound("order");
+            default:
+                context.Response.Headers.RetryAfter = "2";
+                return Problem.Of(
+                    503,
+                    "provider_in_doubt",
+                    "Hyperswitch has not answered. Asking again finds out and never makes a second payment."
+                );
+        }
+    }
+
+    static async Task<IResult> Refund(
+        HttpContext context,
+        RefundDesk desk,
+        TimeProvider clock,
+        CancellationToken cancellation
+    )
+    {
+        var fields = await context.Request.ReadFields(cancellation);
+        var order = fields.Id("order_id");
+        var reason = fields.OptionalText("reason");
+        var amount = fields.OptionalInteger("amount", 1, Minor.most);
+        var lines = fields.OptionalIds("lines", 100);
+        if (amount is not null && lines is not null)
+        {
+            fields.Fault("lines", "not_both", "give either amount or lines, not both.");
+        }
+
+        fields.RefuseOthers();
+        if (fields.Errors.Count > 0)
+        {
+            return Problem.Invalid(fields.Errors);
+        }
+
+        var request =
+            amount is { } minor ? RefundRequest.NewAmount(minor)
+            : lines is not null ? RefundRequest.NewLines([.. lines.Select(LineId.Of)])
+            : RefundRequest.AllThatIsLeft;
+        var answer = await desk.Refund(
+            context.NewId(clock),
+            order,
+            request,
+            reason,
+            context.Caller().Actor,
+            cancellation
+        );
+        return answer switch
+        {
+            RefundAnswer.Taken taken => Results.Json(new { id = taken.Id, status = taken.Status }, statusCode: 201),
+            RefundAnswer.InDoubt doubt => Results.Json(new { id = doubt.Id, status = "pending" }, statusCode: 202),
+            RefundAnswer.Refused refused => Problem.Of(
+                422,
+                "provider_refused",
+                refused.Message,
+                more:
+                [
+                    ("refund_id", refused.Id.ToString()),
+                    ("provider_code", refused.Code),
+                    ("provider_message", refused.Message),
+                ]
+            ),
+            RefundAnswer.NotAllowed notAllowed => NotAllowed(notAllowed),
+            _ => Problem.NotFound("order"),
+        };
+    }
+
+    static IResult NotAllowed(RefundAnswer.NotAllowed answer)
+    {
+        IResult NotRefundable() =>
+            Problem.Of(
+                409,
+                "order_not_refundable",
+                $"The order is {answer.OrderStatus}; only what is paid can be refunded.",
+                more: ("order_status", answer.OrderStatus)
+            );
+        return answer.Why.Match(
+            notPayable: NotRefundable,
+            notPaid: NotRefundable,
+            notCancellable: NotRefundable,
+            notRefundable: NotRefundable,
+            moreThanIsLeft: left =>
+                Problem.Of(
+                    422,
+                    "refund_exceeds_remaining",
+                    $"Only {left} is left to refund.",
+                    [new("amount", "too_large", $"must not exceed {left}, which is all that is left.")],
+                    ("remaining", left)
+                ),
+            unknownLine: line =>
+                Problem.Invalid([new("lines", "unknown_line", $"the order has no line {line.Value}.")]),
+            lineAlreadyRefunded: line =>
+                Problem.Of(
+                    422,
+                    "refund_exceeds_remaining",
+                    $"Line {line.Value} is refunded already.",
+                    [new("lines", "already_refunded", $"line {line.Value} is refunded already.")]
+                )
+        );
+    }
+
+    static async Task<IResult> GetRefund(Guid id, Views views, CancellationToken cancellation) =>
+        Requests.JsonOr404(await views.FindRefund(id, cancellation), "refund");
+
+    static async Task<IResult> ListRefunds(HttpRequest request, Views views, CancellationToken cancellation)
+    {
+        var query = new ListQuery(request);
+        var status = query.OneOf("status", "pending", "submitted", "succeeded", "failed");
+        var (order, after) = (query.Id("order_id"), query.AfterId);
+        return query.Refusal() ?? (await views.ListRefunds(status, order, after, query.Limit, cancellation)).ToResult();
+    }
+}

@@ -1,0 +1,52 @@
+using Veza.Adapters.Postgres;
+
+namespace Veza.Host.Api;
+
+/// <summary>Licenses and the ledger.</summary>
+static class ReadingApi
+{
+    public static void Map(IEndpointRouteBuilder routes)
+    {
+        routes.MapGet("/api/v1/licenses/{id:guid}", GetLicense).Needs(Role.Read).WithSummary("One license");
+        routes.MapGet("/api/v1/licenses", ListLicenses).Needs(Role.Read).WithSummary("Licenses, newest first");
+        routes
+            .MapGet("/api/v1/ledger/entries", ListEntries)
+            .Needs(Role.Read)
+            .WithSummary("Postings in double entry, oldest first; debits are positive");
+        routes
+            .MapGet("/api/v1/ledger/trial-balance", TrialBalance)
+            .Needs(Role.Read)
+            .WithSummary("Every account's balance per currency; each currency sums to zero");
+    }
+
+    static async Task<IResult> GetLicense(Guid id, Views views, CancellationToken cancellation) =>
+        Requests.JsonOr404(await views.FindLicense(id, cancellation), "license");
+
+    static async Task<IResult> ListLicenses(HttpRequest request, Views views, CancellationToken cancellation)
+    {
+        var query = new ListQuery(request);
+        var status = query.OneOf("status", "active", "revoked");
+        var (buyer, product, after) = (query.Text("buyer_id"), query.Text("product_id"), query.AfterId);
+        return query.Refusal()
+            ?? (await views.ListLicenses(buyer, product, status, after, query.Limit, cancellation)).ToResult();
+    }
+
+    static async Task<IResult> ListEntries(HttpRequest request, Views views, CancellationToken cancellation)
+    {
+        var query = new ListQuery(request);
+        var (order, account, after) = (query.Id("order_id"), query.Text("account"), query.AfterNumber);
+        if (query.Refusal() is { } refusal)
+        {
+            return refusal;
+        }
+
+        var (items, hasMore, last) = await views.ListEntries(order, account, after, query.Limit, cancellation);
+        var cursor = hasMore ? $"\"{Requests.Cursor(BitConverter.GetBytes(last!.Value))}\"" : "null";
+        return Requests.Json(
+            $$"""{"data":[{{string.Join(',', items)}}],"has_more":{{(hasMore ? "true" : "false")}},"next_cursor":{{cursor}}}"""
+        );
+    }
+
+    static async Task<IResult> TrialBalance(Views views, CancellationToken cancellation) =>
+        Requests.Json($$"""{"data":{{await views.TrialBalance(cancellation)}}}""");
+}

@@ -1,0 +1,139 @@
+using System.Buffers.Text;
+using System.Text.Json;
+using Veza.Adapters.Postgres;
+
+namespace Veza.Host.Api;
+
+/// <summary>Reading bodies and list parameters, and writing what the store wrote as JSON.</summary>
+static class Requests
+{
+    /// <exception cref="JsonException">It is not JSON at all.</exception>
+    public static async Task<Fields> ReadFields(this HttpRequest request, CancellationToken cancellation)
+    {
+        using var document = await JsonDocument.ParseAsync(request.Body, default, cancellation);
+        return new Fields(document.RootElement.Clone());
+    }
+
+    /// <summary>An empty body counts as an object without fields.</summary>
+    public static async Task<Fields> ReadOptionalFields(this HttpRequest request, CancellationToken cancellation)
+    {
+        var body = await Webhooks.HyperswitchWebhook.ReadBody(request, cancellation);
+        using var document = JsonDocument.Parse(body.IsEmpty ? "{}"u8.ToArray() : body);
+        return new Fields(document.RootElement.Clone());
+    }
+
+    public static IResult Json(string json, int status = 200) =>
+        Results.Text(json, "application/json", statusCode: status);
+
+    public static IResult JsonOr404(string? json, string what) => json is null ? Problem.NotFound(what) : Json(json);
+
+    public static IResult ToResult(this Page page) =>
+        Json(
+            $$"""{"data":[{{string.Join(',', page.Items)}}],"has_more":{{(page.HasMore ? "true" : "false")}},"next_cursor":{{(
+                page.HasMore ? $"\"{Cursor(page.Last!.Value.ToByteArray())}\"" : "null"
+            )}}}"""
+        );
+
+    public static string Cursor(byte[] position) => Base64Url.EncodeToString(position);
+}
+
+/// <summary>The parameters of a list, checked.</summary>
+sealed class ListQuery
+{
+    readonly IQueryCollection query;
+    readonly List<FieldError> errors = [];
+    readonly HashSet<string> asked = ["limit", "cursor"];
+
+    public ListQuery(HttpRequest request)
+    {
+        query = request.Query;
+        Limit = 20;
+        if (query.TryGetValue("limit", out var limit))
+        {
+            if (int.TryParse(limit, out var number) && number is >= 1 and <= 100)
+            {
+                Limit = number;
+            }
+            else
+            {
+                errors.Add(new("limit", "out_of_range", "must be a whole number from 1 to 100."));
+            }
+        }
+    }
+
+    public int Limit { get; }
+
+    /// <summary>The id after which the page begins.</summary>
+    public Guid? AfterId => Cursor(16) is { } bytes ? new Guid(bytes) : null;
+
+    public long AfterNumber => Cursor(8) is { } bytes ? BitConverter.ToInt64(bytes) : 0;
+
+    public string? Text(string name)
+    {
+        asked.Add(name);
+        return query.TryGetValue(name, out var value) && value.ToString().Length > 0 ? value.ToString() : null;
+    }
+
+    public string? OneOf(string name, params IReadOnlyList<string> words)
+    {
+        var text = Text(name);
+        if (text is not null && !words.Contains(text))
+        {
+            errors.Add(new(name, "unknown_value", $"must be one of {string.Join(", ", words)}."));
+        }
+
+        return text;
+    }
+
+    public Guid? Id(string name)
+    {
+        var text = Text(name);
+        if (text is null)
+        {
+            return null;
+        }
+
+        if (Guid.TryParse(text, out var id))
+        {
+            return id;
+        }
+
+        errors.Add(new(name, "not_an_id", "must be an id (UUID)."));
+        return null;
+    }
+
+    /// <summary>Null if everything is in order. Call when every parameter has been asked for.</summary>
+    public IResult? Refusal()
+    {
+        errors.AddRange(
+            query
+                .Keys.Where(name => !asked.Contains(name))
+                .Select(name => new FieldError(name, "unknown_parameter", "there is no such parameter here."))
+        );
+        return errors.Count > 0 ? Problem.Invalid(errors) : null;
+    }
+
+    byte[]? Cursor(int length)
+    {
+        if (!query.TryGetValue("cursor", out var text) || text.ToString().Length == 0)
+        {
+            return null;
+        }
+
+        try
+        {
+            var bytes = Base64Url.DecodeFromChars(text.ToString());
+            if (bytes.Length == length)
+            {
+                return bytes;
+            }
+        }
+        catch (FormatException)
+        {
+            // Told below.
+        }
+
+        errors.Add(new("cursor", "invalid_cursor", "must be a next_cursor of an earlier answer."));
+        return null;
+    }
+}

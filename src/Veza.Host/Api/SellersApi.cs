@@ -1,0 +1,61 @@
+using Veza.Adapters.Postgres;
+using Veza.Domain;
+
+namespace Veza.Host.Api;
+
+static class SellersApi
+{
+    public static void Map(IEndpointRouteBuilder routes)
+    {
+        routes
+            .MapPut("/api/v1/sellers/{sellerId}", Put)
+            .Needs(Role.Service)
+            .WithSummary("Registers a seller, or changes its account or fee for orders to come");
+        routes.MapGet("/api/v1/sellers/{sellerId}", Get).Needs(Role.Service).WithSummary("One seller");
+        routes
+            .MapGet("/api/v1/sellers/{sellerId}/balance", Balance)
+            .Needs(Role.Read)
+            .WithSummary("What a seller has earned, received, given back and owes, per currency");
+    }
+
+    static async Task<IResult> Put(
+        string sellerId,
+        HttpRequest request,
+        Sellers sellers,
+        Views views,
+        CancellationToken cancellation
+    )
+    {
+        var fields = await request.ReadFields(cancellation);
+        var account = fields.Text("stripe_account_id");
+        var bps = fields.OptionalInteger("platform_fee_bps", 0, 10_000);
+        fields.RefuseOthers();
+        SellerId.Parse(sellerId).Match(ok: _ => true, error: why => Fault(fields, "seller_id", why));
+        if (account.Length > 0)
+        {
+            StripeAccountId
+                .Parse(account)
+                .Match(ok: _ => true, error: why => Fault(fields, "stripe_account_id", why));
+        }
+
+        if (fields.Errors.Count > 0)
+        {
+            return Problem.Invalid(fields.Errors);
+        }
+
+        await sellers.Save(new Seller(sellerId, account, (int?)bps), cancellation);
+        return Requests.JsonOr404(await views.FindSeller(sellerId, cancellation), "seller");
+    }
+
+    static async Task<IResult> Get(string sellerId, Views views, CancellationToken cancellation) =>
+        Requests.JsonOr404(await views.FindSeller(sellerId, cancellation), "seller");
+
+    static async Task<IResult> Balance(string sellerId, Views views, CancellationToken cancellation) =>
+        Requests.JsonOr404(await views.FindBalance(sellerId, cancellation), "seller");
+
+    static bool Fault(Fields fields, string field, string why)
+    {
+        fields.Fault(field, "invalid", why);
+        return false;
+    }
+}

@@ -1,0 +1,165 @@
+using System.Text.Json;
+using Npgsql;
+using Spectre.Console;
+using Veza.Adapters.Postgres;
+using Veza.Domain.Specifications;
+
+namespace Veza.Host.Cli;
+
+static class Maintenance
+{
+    public static async Task<int> Migrate(CancellationToken cancellation)
+    {
+        if (Configured.Settings() is not { } settings)
+        {
+            return 1;
+        }
+
+        await using var services = Configured.Store(settings);
+        try
+        {
+            var applied = await services.GetRequiredService<Migrator>().Migrate(cancellation);
+            System.Console.WriteLine(
+                applied.Count == 0 ? "The database is up to date." : $"Applied {string.Join(", ", applied)}."
+            );
+            return 0;
+        }
+        catch (Exception error) when (error is NpgsqlException or InvalidOperationException)
+        {
+            await System.Console.Error.WriteLineAsync(error.Message);
+            return 1;
+        }
+    }
+
+    public static int CheckConfig()
+    {
+        var reader = Configured.Reader();
+        reader.Read();
+        var table = new Table { Border = TableBorder.Rounded }.AddColumns("Setting", "Value", "");
+        foreach (var report in reader.Reports)
+        {
+            var note = report.Fault is { } fault ? $"[red]{Markup.Escape(fault)}[/]" : report.IsDefault ? "[grey]default[/]" : "";
+            table.AddRow(Markup.Escape(report.Name), Markup.Escape(report.Shown), note);
+        }
+
+        AnsiConsole.Write(table);
+        return reader.Faults.Any() ? 1 : 0;
+    }
+}
+
+static class Keys
+{
+    public static async Task<int> Create(string role, string name, CancellationToken cancellation)
+    {
+        if (Configured.Settings() is not { } settings)
+        {
+            return 1;
+        }
+
+        await using var services = Configured.Store(settings);
+        var (id, key) = await services
+            .GetRequiredService<ApiKeys>()
+            .Create(name, Enum.Parse<Role>(role, ignoreCase: true), cancellation);
+        await System.Console.Error.WriteLineAsync($"Key {id} for {name} ({role}). It is shown this once:");
+        System.Console.WriteLine(key);
+        return 0;
+    }
+
+    public static async Task<int> List(bool json, CancellationToken cancellation)
+    {
+        if (Configured.Settings() is not { } settings)
+        {
+            return 1;
+        }
+
+        await using var services = Configured.Store(settings);
+        var keys = await services.GetRequiredService<ApiKeys>().List(cancellation);
+        if (json)
+        {
+            System.Console.WriteLine(
+                JsonSerializer.Serialize(
+                    keys.Select(key => new
+                    {
+                        id = key.Id,
+                        name = key.Name,
+                        role = ApiKeys.Word(key.Role),
+                        created_at = key.CreatedAt,
+                        revoked_at = key.RevokedAt,
+                        last_used_at = key.LastUsedAt,
+                    })
+                )
+            );
+            return 0;
+        }
+
+        var table = new Table { Border = TableBorder.Rounded }.AddColumns("Id", "Name", "Role", "Last used", "");
+        foreach (var key in keys)
+        {
+            table.AddRow(
+                key.Id.ToString(),
+                Markup.Escape(key.Name),
+                ApiKeys.Word(key.Role),
+                key.LastUsedAt?.ToString("u", System.Globalization.CultureInfo.InvariantCulture) ?? "never",
+                key.RevokedAt is null ? "" : "[red]revoked[/]"
+            );
+        }
+
+        AnsiConsole.Write(table);
+        return 0;
+    }
+
+    public static async Task<int> Revoke(Guid id, CancellationToken cancellation)
+    {
+        if (Configured.Settings() is not { } settings)
+        {
+            return 1;
+        }
+
+        await using var services = Configured.Store(settings);
+        if (await services.GetRequiredService<ApiKeys>().Revoke(id, cancellation))
+        {
+            System.Console.WriteLine($"Key {id} is revoked.");
+            return 0;
+        }
+
+        await System.Console.Error.WriteLineAsync($"There is no key {id}; 'veza api-keys list' shows them.");
+        return 1;
+    }
+}
+
+static class SpecificationExport
+{
+    static readonly JsonSerializerOptions Indented = new() { WriteIndented = true };
+
+    public static int Print(string format)
+    {
+        System.Console.WriteLine(
+            format switch
+            {
+                "mermaid" => string.Join("\n", Specification.machines.Select(Specification.mermaid)),
+                "json" => JsonSerializer.Serialize(Specification.machines.Select(Describe), Indented),
+                _ => string.Join("\n", Specification.machines.Select(Specification.markdown)),
+            }
+        );
+        return 0;
+    }
+
+    static object Describe(Machine machine) =>
+        new
+        {
+            name = machine.Name,
+            states = machine.States,
+            signals = machine.Signals,
+            transitions = machine.Cells.Select(cell => new
+            {
+                from = cell.From,
+                signal = cell.Signal,
+                outcomes = cell.Outcomes.Select(outcome => outcome switch
+                {
+                    Outcome.Becomes { Status: var status } => new { becomes = (string?)status, refused = (string?)null },
+                    Outcome.IsRefused { Why: var why } => new { becomes = (string?)null, refused = (string?)why },
+                    _ => new { becomes = (string?)null, refused = (string?)null },
+                }),
+            }),
+        };
+}

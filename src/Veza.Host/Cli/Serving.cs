@@ -1,0 +1,104 @@
+using Npgsql;
+using Veza.Adapters.Postgres;
+
+namespace Veza.Host.Cli;
+
+/// <summary>Reading the settings, and refusing to go on with bad ones.</summary>
+static class Configured
+{
+    public static SettingsReader Reader() =>
+        new(
+            new ConfigurationBuilder()
+                .SetBasePath(Directory.GetCurrentDirectory())
+                .AddJsonFile("appsettings.json", optional: true)
+                .AddEnvironmentVariables()
+                .Build()
+        );
+
+    /// <summary>Null after every faulty setting has been named on standard error.</summary>
+    public static Settings? Settings()
+    {
+        var reader = Reader();
+        if (reader.Read() is { } settings)
+        {
+            return settings;
+        }
+
+        System.Console.Error.WriteLine("Veza cannot start with these settings:");
+        foreach (var fault in reader.Faults)
+        {
+            System.Console.Error.WriteLine($"  {fault.Name} {fault.Fault}{(fault.Shown.Length > 0 ? $" (is: {fault.Shown})" : "")}");
+        }
+
+        System.Console.Error.WriteLine("Every setting is explained in .env.template; 'veza check-config' shows them all.");
+        return null;
+    }
+
+    /// <summary>The store and nothing else, for commands that only need the database.</summary>
+    public static ServiceProvider Store(Settings settings)
+    {
+        var services = new ServiceCollection();
+        services.AddLogging(logging => logging.SetMinimumLevel(LogLevel.Warning).AddSimpleConsole());
+        services.AddSingleton(TimeProvider.System);
+        Composition.AddStore(services, settings);
+        return services.BuildServiceProvider();
+    }
+}
+
+static class Serving
+{
+    public static async Task<int> Run(CancellationToken cancellation)
+    {
+        if (Configured.Settings() is not { } settings)
+        {
+            return 1;
+        }
+
+        await using var app = Composition.Build(settings);
+        if (!await IsMigrated(app.Services.GetRequiredService<Migrator>(), settings, cancellation))
+        {
+            return 1;
+        }
+
+        var log = app.Services.GetRequiredService<ILogger<Settings>>();
+        if (settings.HyperswitchWebhookSecrets.Count == 0)
+        {
+            log.LogError("HYPERSWITCH_WEBHOOK_SECRET is not set: /webhooks/hyperswitch answers 500.");
+        }
+
+        if (settings.StripeWebhookSecrets.Count == 0)
+        {
+            log.LogError("STRIPE_WEBHOOK_SECRET is not set: /webhooks/stripe answers 500.");
+        }
+
+        await app.RunAsync(cancellation);
+        return 0;
+    }
+
+    /// <summary>A host on a database that is behind would fail in the middle of somebody's refund.</summary>
+    static async Task<bool> IsMigrated(Migrator migrator, Settings settings, CancellationToken cancellation)
+    {
+        try
+        {
+            if (settings.AutoMigrate)
+            {
+                await migrator.Migrate(cancellation);
+            }
+
+            if (migrator.Missing() is { Count: > 0 } missing)
+            {
+                await System.Console.Error.WriteLineAsync(
+                    $"The database lacks {string.Join(", ", missing)}. Run 'veza migrate' first, or set AUTO_MIGRATE=true."
+                );
+                return false;
+            }
+
+            return true;
+        }
+        catch (NpgsqlException error)
+        {
+            await System.Console.Error.WriteLineAsync($"DATABASE_URL: the database does not answer ({error.Message}).");
+            return false;
+        }
+    }
+}

@@ -1,0 +1,189 @@
+using Microsoft.AspNetCore.Diagnostics;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Serilog;
+using Serilog.Events;
+using Serilog.Formatting.Compact;
+using Veza.Adapters;
+using Veza.Adapters.Hyperswitch;
+using Veza.Adapters.Postgres;
+using Veza.Adapters.Stripe;
+using Veza.Host.Api;
+using Veza.Host.Console;
+using Veza.Host.Settling;
+using Veza.Host.Webhooks;
+using Veza.Host.Workers;
+
+namespace Veza.Host;
+
+/// <summary>Puts the parts together. Everything that <c>veza serve</c> is, in reading order.</summary>
+static class Composition
+{
+    const int LargestBody = 256 * 1024;
+
+    public static WebApplication Build(Settings settings, TimeProvider? clock = null)
+    {
+        var builder = WebApplication.CreateSlimBuilder();
+        builder.WebHost.UseKestrelCore().ConfigureKestrel(Limit).UseUrls(settings.Urls);
+        builder.Services.AddRoutingCore();
+        builder.Host.UseSerilog((_, logging) => Configure(logging, settings));
+        builder.Services.Configure<HostOptions>(options =>
+        {
+            options.ShutdownTimeout = TimeSpan.FromSeconds(25);
+            options.ServicesStopConcurrently = true;
+        });
+        builder.Services.AddSingleton(settings);
+        builder.Services.AddSingleton(clock ?? TimeProvider.System);
+        AddStore(builder.Services, settings);
+        AddProviders(builder.Services, settings, clock ?? TimeProvider.System);
+        AddDesks(builder.Services);
+        AddWorkers(builder.Services);
+        ConsolePages.AddTo(builder.Services);
+
+        var app = builder.Build();
+        app.UseExceptionHandler(handler => handler.Run(AnswerUnexpected));
+        app.UseStatusCodePages(context => AnswerBare(context.HttpContext));
+        app.UseRouting();
+        ConsolePages.Use(app);
+        app.UseMiddleware<ApiGate>();
+        app.UseMiddleware<IdempotencyGate>();
+        SellersApi.Map(app);
+        OrdersApi.Map(app);
+        PaymentsApi.Map(app);
+        TransfersApi.Map(app);
+        ReadingApi.Map(app);
+        HyperswitchWebhook.Map(app);
+        HealthApi.Map(app);
+        ConsolePages.Map(app);
+        return app;
+    }
+
+    /// <summary>What commands need that do not serve.</summary>
+    public static void AddStore(IServiceCollection services, Settings settings)
+    {
+        services.AddSingleton(settings.Database);
+        services.AddSingleton(_ => Database.Open(settings.Database));
+        services.AddSingleton<Migrator>();
+        services.AddSingleton<Inbox>();
+        services.AddSingleton<DueTransfers>();
+        services.AddSingleton<Views>();
+        services.AddSingleton<Sellers>();
+        services.AddSingleton<ApiKeys>();
+        services.AddSingleton<IdempotentRequests>();
+    }
+
+    static void AddProviders(IServiceCollection services, Settings settings, TimeProvider clock)
+    {
+        services
+            .AddHttpClient(
+                "hyperswitch",
+                http =>
+                {
+                    http.BaseAddress = settings.HyperswitchBaseUrl;
+                    http.DefaultRequestHeaders.Add("api-key", settings.HyperswitchApiKey);
+                    http.Timeout = Timeout.InfiniteTimeSpan;
+                }
+            )
+            .RemoveAllLoggers()
+            .ConfigurePrimaryHttpMessageHandler(Sockets)
+            .AddPolicy("hyperswitch", null, settings.HyperswitchTimeout, clock);
+        services
+            .AddHttpClient("stripe", http => http.Timeout = Timeout.InfiniteTimeSpan)
+            .RemoveAllLoggers()
+            .ConfigurePrimaryHttpMessageHandler(Sockets)
+            .AddPolicy("stripe", settings.StripeRateLimit, settings.StripeTimeout, clock);
+        services.AddSingleton(provider => new HyperswitchClient(
+            provider.GetRequiredService<IHttpClientFactory>().CreateClient("hyperswitch"),
+            settings.HyperswitchProfileId
+        ));
+        services.AddSingleton(provider => new StripeConnect(
+            provider.GetRequiredService<IHttpClientFactory>().CreateClient("stripe"),
+            settings.StripeApiBase.ToString(),
+            settings.StripeSecretKey
+        ));
+        services.AddSingleton<TransferCaller>();
+    }
+
+    /// <summary>The clients live as long as the host; their connections are renewed for the sake of DNS.</summary>
+    static SocketsHttpHandler Sockets() =>
+        new() { PooledConnectionLifetime = TimeSpan.FromMinutes(5), AllowAutoRedirect = false };
+
+    static void AddDesks(IServiceCollection services)
+    {
+        services.AddSingleton<Wakes>();
+        services.AddSingleton<Settler>();
+        services.AddSingleton<PaymentDesk>();
+        services.AddSingleton<RefundDesk>();
+        services.AddSingleton<TransferDesk>();
+        services.AddSingleton<Intake>();
+    }
+
+    static void AddWorkers(IServiceCollection services)
+    {
+        services.AddHostedService<WakeListener>();
+        services.AddSingleton<InboxWorker>();
+        services.AddHostedService(provider => provider.GetRequiredService<InboxWorker>());
+        services.AddSingleton<Sweeper>();
+        services.AddHostedService(provider => provider.GetRequiredService<Sweeper>());
+        services.AddSingleton<IHostedService>(provider =>
+            Worker(provider, Work.Sending, settings => settings.Transfers, wakes => wakes.Sending)
+        );
+        services.AddSingleton<IHostedService>(provider =>
+            Worker(provider, Work.Reversing, settings => settings.Reversals, wakes => wakes.Reversing)
+        );
+    }
+
+    static TransferWorker Worker(
+        IServiceProvider provider,
+        Work work,
+        Func<Settings, WorkSettings> choose,
+        Func<Wakes, Wake> wake
+    ) =>
+        ActivatorUtilities.CreateInstance<TransferWorker>(
+            provider,
+            work,
+            choose(provider.GetRequiredService<Settings>()),
+            wake(provider.GetRequiredService<Wakes>())
+        );
+
+    static void Limit(KestrelServerOptions kestrel)
+    {
+        kestrel.AddServerHeader = false;
+        kestrel.Limits.MaxRequestBodySize = LargestBody;
+        kestrel.Limits.RequestHeadersTimeout = TimeSpan.FromSeconds(10);
+        kestrel.Limits.MaxRequestHeadersTotalSize = 16 * 1024;
+    }
+
+    static void Configure(LoggerConfiguration logging, Settings settings)
+    {
+        logging
+            .MinimumLevel.Information()
+            .MinimumLevel.Override("Microsoft", LogEventLevel.Warning)
+            .MinimumLevel.Override("Microsoft.Hosting.Lifetime", LogEventLevel.Information)
+            .MinimumLevel.Override("System.Net.Http", LogEventLevel.Warning)
+            .MinimumLevel.Override("Polly", LogEventLevel.Error);
+        if (settings.LogFormat == "json")
+        {
+            logging.WriteTo.Console(new RenderedCompactJsonFormatter());
+        }
+        else
+        {
+            logging.WriteTo.Console(formatProvider: System.Globalization.CultureInfo.InvariantCulture);
+        }
+    }
+
+    static Task AnswerUnexpected(HttpContext context)
+    {
+        var error = context.Features.Get<IExceptionHandlerFeature>()!.Error;
+        return Problem.Unexpected(error).ExecuteAsync(context);
+    }
+
+    /// <summary>What routing answers by itself: no such route, no such method.</summary>
+    static Task AnswerBare(HttpContext context) =>
+        context.Response.StatusCode switch
+        {
+            404 => Problem.NotFound("resource").ExecuteAsync(context),
+            405 => Problem.Of(405, "method_not_allowed", "This path does not take this method.").ExecuteAsync(context),
+            415 => Problem.Of(415, "unsupported_media_type", "Send application/json.").ExecuteAsync(context),
+            _ => Task.CompletedTask,
+        };
+}

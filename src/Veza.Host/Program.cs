@@ -1,0 +1,3 @@
+using Veza.Host.Cli;
+
+return await Commands.Root().Parse(args).InvokeAsync();

@@ -1,0 +1,263 @@
+using Npgsql;
+using Veza.Adapters;
+using Veza.Domain;
+using Veza.Domain.Refunds;
+
+namespace Veza.Host;
+
+/// <summary>How one kind of work is done.</summary>
+sealed record WorkSettings(bool Enabled, RetryPolicy Retry, TimeSpan CheckInterval, int BatchSize);
+
+/// <summary>Everything an operator can set, read and checked once, at the start.</summary>
+sealed record Settings
+{
+    public required NpgsqlConnectionStringBuilder Database { get; init; }
+    public required string Urls { get; init; }
+    public required bool AutoMigrate { get; init; }
+    public required Uri HyperswitchBaseUrl { get; init; }
+    public required string HyperswitchApiKey { get; init; }
+    public required string? HyperswitchProfileId { get; init; }
+    public required IReadOnlyList<byte[]> HyperswitchWebhookSecrets { get; init; }
+    public required TimeSpan HyperswitchTimeout { get; init; }
+    public required Uri StripeApiBase { get; init; }
+    public required string StripeSecretKey { get; init; }
+    public required IReadOnlyList<byte[]> StripeWebhookSecrets { get; init; }
+    public required TimeSpan StripeTimeout { get; init; }
+    public required int StripeRateLimit { get; init; }
+    public required int StripeConcurrency { get; init; }
+    public required int PlatformFeeBps { get; init; }
+    public required FeeRefundPolicy FeeRefundPolicy { get; init; }
+    public required TimeSpan TransferHold { get; init; }
+    public required WorkSettings Reversals { get; init; }
+    public required WorkSettings Transfers { get; init; }
+    public required TimeSpan SweepInterval { get; init; }
+    public required TimeSpan SweepAfter { get; init; }
+    public required TimeSpan AbsentAfter { get; init; }
+    public required TimeSpan FundsRetryInterval { get; init; }
+    public required TimeSpan Lease { get; init; }
+    public required string LogFormat { get; init; }
+
+    public TransferRules TransferRules => new(Transfers.Retry, Reversals.Retry, FundsRetryInterval, Lease);
+
+    public RefundRules RefundRules => new(SweepAfter, AbsentAfter);
+}
+
+/// <summary>One setting as it was found: for <c>veza check-config</c> and for the refusal to start.</summary>
+sealed record SettingReport(string Name, string Shown, string? Fault, bool IsDefault);
+
+/// <summary>Reads the settings and collects what is wrong with every one of them.</summary>
+sealed class SettingsReader(IConfiguration configuration)
+{
+    readonly List<SettingReport> reports = [];
+
+    public IReadOnlyList<SettingReport> Reports => reports;
+
+    public IEnumerable<SettingReport> Faults => reports.Where(report => report.Fault is not null);
+
+    /// <summary>Null if anything is wrong; <see cref="Faults"/> says what.</summary>
+    public Settings? Read()
+    {
+        var database = Read("DATABASE_URL", null, Adapters.Postgres.Database.Parse, secret: true);
+        var settings = new
+        {
+            Urls = Text("VEZA_URLS", "http://127.0.0.1:5080"),
+            AutoMigrate = Flag("AUTO_MIGRATE", "false"),
+            HyperswitchBaseUrl = Read("HYPERSWITCH_BASE_URL", null, Url),
+            HyperswitchApiKey = Text("HYPERSWITCH_API_KEY", null, secret: true),
+            HyperswitchProfileId = Optional("HYPERSWITCH_PROFILE_ID", secret: false),
+            HyperswitchWebhookSecret = Optional("HYPERSWITCH_WEBHOOK_SECRET", secret: true),
+            HyperswitchTimeout = Duration("HYPERSWITCH_TIMEOUT", "40s"),
+            StripeApiBase = Read("STRIPE_API_BASE", "https://api.stripe.com", Url),
+            StripeSecretKey = Text("STRIPE_SECRET_KEY", null, secret: true),
+            StripeWebhookSecret = Optional("STRIPE_WEBHOOK_SECRET", secret: true),
+            StripeTimeout = Duration("STRIPE_TIMEOUT", "30s"),
+            StripeRateLimit = Number("STRIPE_RATE_LIMIT", "25", 1, 10_000_000),
+            StripeConcurrency = Number("STRIPE_CONCURRENCY", "32", 1, 10_000),
+            PlatformFeeBps = Number("PLATFORM_FEE_BPS", "1000", 0, 10_000),
+            FeeRefundPolicy = Read("FEE_REFUND_POLICY", "proportional", Policy),
+            TransferHold = Duration("TRANSFER_HOLD", "0s", zeroAllowed: true),
+            Reversals = Work("REVERSAL_WORKER_ENABLED", "REVERSAL_"),
+            Transfers = Work("TRANSFER_RETRY_ENABLED", "TRANSFER_RETRY_"),
+            SweepInterval = Duration("SWEEP_INTERVAL", "1m"),
+            SweepAfter = Duration("SWEEP_AFTER", "2m"),
+            AbsentAfter = Duration("ABSENT_AFTER", "4m"),
+            FundsRetryInterval = Duration("FUNDS_RETRY_INTERVAL", "1h"),
+            Lease = Duration("WORKER_LEASE", "2m"),
+            LogFormat = Read("LOG_FORMAT", "text", LogFormat),
+        };
+        return Faults.Any()
+            ? null
+            : new Settings
+            {
+                Database = database!,
+                Urls = settings.Urls!,
+                AutoMigrate = settings.AutoMigrate,
+                HyperswitchBaseUrl = settings.HyperswitchBaseUrl!,
+                HyperswitchApiKey = settings.HyperswitchApiKey!,
+                HyperswitchProfileId = settings.HyperswitchProfileId,
+                HyperswitchWebhookSecrets = WebhookSignatures.Secrets(settings.HyperswitchWebhookSecret),
+                HyperswitchTimeout = settings.HyperswitchTimeout,
+                StripeApiBase = settings.StripeApiBase!,
+                StripeSecretKey = settings.StripeSecretKey!,
+                StripeWebhookSecrets = WebhookSignatures.Secrets(settings.StripeWebhookSecret),
+                StripeTimeout = settings.StripeTimeout,
+                StripeRateLimit = settings.StripeRateLimit,
+                StripeConcurrency = settings.StripeConcurrency,
+                PlatformFeeBps = settings.PlatformFeeBps,
+                FeeRefundPolicy = settings.FeeRefundPolicy!,
+                TransferHold = settings.TransferHold,
+                Reversals = settings.Reversals,
+                Transfers = settings.Transfers,
+                SweepInterval = settings.SweepInterval,
+                SweepAfter = settings.SweepAfter,
+                AbsentAfter = settings.AbsentAfter,
+                FundsRetryInterval = settings.FundsRetryInterval,
+                Lease = settings.Lease,
+                LogFormat = settings.LogFormat!,
+            };
+    }
+
+    WorkSettings Work(string enabled, string prefix)
+    {
+        var policy = new RetryPolicy(
+            Number(prefix + "MAX_RETRIES", "5", 0, 1000),
+            Duration(prefix + "BACKOFF_BASE", "1m"),
+            Duration(prefix + "BACKOFF_MAX", "1h")
+        );
+        return new WorkSettings(
+            Flag(enabled, "true"),
+            policy,
+            Duration(prefix + "CHECK_INTERVAL", "1m"),
+            Number(prefix + "BATCH_SIZE", "20", 1, 10_000)
+        );
+    }
+
+    /// <summary>Null in <paramref name="byDefault"/>: the setting must be given.</summary>
+    T? Read<T>(string name, string? byDefault, Func<string, T> parse, bool secret = false)
+    {
+        var given = configuration[name];
+        var value = string.IsNullOrWhiteSpace(given) ? byDefault : given.Trim();
+        if (value is null)
+        {
+            reports.Add(new(name, "", "is missing", false));
+            return default;
+        }
+
+        try
+        {
+            var read = parse(value);
+            reports.Add(new(name, secret ? Mask(value) : value, null, string.IsNullOrWhiteSpace(given)));
+            return read;
+        }
+        catch (FormatException error)
+        {
+            reports.Add(new(name, secret ? Mask(value) : value, error.Message, false));
+            return default;
+        }
+    }
+
+    string? Text(string name, string? byDefault, bool secret = false) => Read(name, byDefault, text => text, secret);
+
+    string? Optional(string name, bool secret)
+    {
+        var value = configuration[name]?.Trim();
+        var shown = string.IsNullOrEmpty(value) ? "(not set)" : secret ? Mask(value) : value;
+        reports.Add(new(name, shown, null, string.IsNullOrEmpty(value)));
+        return string.IsNullOrEmpty(value) ? null : value;
+    }
+
+    bool Flag(string name, string byDefault) =>
+        Read(
+            name,
+            byDefault,
+            text => bool.TryParse(text, out var flag) ? flag : throw new FormatException("must be true or false")
+        );
+
+    int Number(string name, string byDefault, int least, int most) =>
+        Read(
+            name,
+            byDefault,
+            text =>
+                int.TryParse(text, System.Globalization.CultureInfo.InvariantCulture, out var number)
+                && number >= least
+                && number <= most
+                    ? number
+                    : throw new FormatException($"must be a whole number from {least} to {most}")
+        );
+
+    TimeSpan Duration(string name, string byDefault, bool zeroAllowed = false) =>
+        Read(
+            name,
+            byDefault,
+            text =>
+                Durations.TryParse(text, out var duration) && (zeroAllowed || duration > TimeSpan.Zero)
+                    ? duration
+                    : throw new FormatException("must be a duration such as 500ms, 30s, 1m or 1h30m")
+        );
+
+    static Uri Url(string text) =>
+        Uri.TryCreate(text.TrimEnd('/') + "/", UriKind.Absolute, out var url) && url.Scheme is "http" or "https"
+            ? url
+            : throw new FormatException("must be an http:// or https:// address");
+
+    static FeeRefundPolicy Policy(string text) =>
+        text switch
+        {
+            "proportional" => FeeRefundPolicy.Proportional,
+            "keep" => FeeRefundPolicy.Keep,
+            _ => throw new FormatException("must be proportional or keep"),
+        };
+
+    static string LogFormat(string text) =>
+        text is "text" or "json" ? text : throw new FormatException("must be text or json");
+
+    static string Mask(string secret) => secret.Length > 12 ? $"{secret[..4]}…({secret.Length} characters)" : "…";
+}
+
+/// <summary>Durations as an operator writes them: <c>500ms</c>, <c>30s</c>, <c>1m</c>, <c>1h30m</c>.</summary>
+static class Durations
+{
+    public static bool TryParse(string text, out TimeSpan duration)
+    {
+        duration = TimeSpan.Zero;
+        var rest = text.AsSpan().Trim();
+        if (rest.IsEmpty)
+        {
+            return false;
+        }
+
+        while (!rest.IsEmpty)
+        {
+            var digits = rest.IndexOfAnyExceptInRange('0', '9');
+            if (digits is <= 0 or > 9)
+            {
+                return false;
+            }
+
+            var number = long.Parse(rest[..digits], System.Globalization.CultureInfo.InvariantCulture);
+            rest = rest[digits..];
+            var letters = rest.IndexOfAnyInRange('0', '9');
+            var unit = letters < 0 ? rest : rest[..letters];
+            if (UnitOf(unit) is not { } span)
+            {
+                return false;
+            }
+
+            duration += span * number;
+            rest = rest[unit.Length..];
+        }
+
+        return true;
+    }
+
+    static TimeSpan? UnitOf(ReadOnlySpan<char> unit) =>
+        unit switch
+        {
+            "ms" => TimeSpan.FromMilliseconds(1),
+            "s" => TimeSpan.FromSeconds(1),
+            "m" => TimeSpan.FromMinutes(1),
+            "h" => TimeSpan.FromHours(1),
+            "d" => TimeSpan.FromDays(1),
+            _ => null,
+        };
+}

@@ -1,0 +1,278 @@
+using Microsoft.FSharp.Core;
+using Npgsql;
+using Veza.Adapters.Hyperswitch;
+using Veza.Adapters.Postgres;
+using Veza.Domain;
+using Veza.Domain.Orders;
+using Veza.Domain.Refunds;
+using Veza.Host.Workers;
+
+namespace Veza.Host.Settling;
+
+/// <summary>What became of a request for a refund.</summary>
+abstract record RefundAnswer
+{
+    /// <summary>The provider has it: submitted or succeeded.</summary>
+    public sealed record Taken(Guid Id, string Status) : RefundAnswer;
+
+    /// <summary>Nobody knows yet; its amount stays reserved and the provider is asked.</summary>
+    public sealed record InDoubt(Guid Id) : RefundAnswer;
+
+    /// <summary>The provider refused; the refund is kept as failed and its amount released.</summary>
+    public sealed record Refused(Guid Id, string Code, string Message) : RefundAnswer;
+
+    /// <summary>The order does not allow it; nothing was reserved.</summary>
+    public sealed record NotAllowed(OrderRefusal Why, string OrderStatus) : RefundAnswer;
+
+    public sealed record NoSuchOrder : RefundAnswer;
+}
+
+/// <summary>
+/// Refunds buyers. The amount is reserved under the order's lock and committed before Hyperswitch is called; it
+/// is called once; a doubt is kept and resolved by asking.
+/// </summary>
+sealed partial class RefundDesk(
+    Settings settings,
+    NpgsqlDataSource database,
+    HyperswitchClient hyperswitch,
+    Settler settler,
+    Wakes wakes,
+    TimeProvider clock,
+    ILogger<RefundDesk> log
+)
+{
+    const int Most = 20;
+
+    /// <param name="id">Chosen by the caller, so that a repeated request finds the refund it made before.</param>
+    public async Task<RefundAnswer> Refund(
+        Guid id,
+        Guid orderId,
+        RefundRequest request,
+        string? reason,
+        string actor,
+        CancellationToken cancellation
+    )
+    {
+        var (refund, refused) = await Conflicts.DecideAgain(() =>
+            Reserve(id, orderId, request, reason, actor, cancellation)
+        );
+        if (refund is null)
+        {
+            return refused!;
+        }
+
+        if (!refund.Status.IsPending)
+        {
+            return await Stand(refund.Id, cancellation);
+        }
+
+        // From here on the caller's disconnect changes nothing: the refund is on its way.
+        await Send(refund, actor);
+        return await Stand(refund.Id, CancellationToken.None);
+    }
+
+    /// <summary>Asks Hyperswitch about refunds whose time has come. True if there may be more.</summary>
+    public async Task<bool> AskAboutDue(CancellationToken cancellation)
+    {
+        var due = await RefundTable.Claim(database, Most, clock.GetUtcNow(), settings.Lease, cancellation);
+        await Task.WhenAll(due.Select(refund => Ask(refund.Value, cancellation)));
+        return due.Count == Most;
+    }
+
+    async Task<(Refund? Refund, RefundAnswer? Refused)> Reserve(
+        Guid id,
+        Guid orderId,
+        RefundRequest request,
+        string? reason,
+        string actor,
+        CancellationToken cancellation
+    )
+    {
+        await using var session = await Session.Begin(database, cancellation);
+        var orders = await session.Orders([orderId], cancellation);
+        if (!orders.TryGetValue(orderId, out var order))
+        {
+            return (null, new RefundAnswer.NoSuchOrder());
+        }
+
+        var known = await session.Refunds([id], cancellation);
+        if (known.Count > 0)
+        {
+            return (known[0].Value, null);
+        }
+
+        var status = order.Value.Status.Word();
+        return await order
+            .Value.PlanRefund(request)
+            .Match(
+                ok: plan =>
+                    Save(session, order, new Reservation(RefundId.Of(id), plan.Item1, plan.Item2), reason, actor, cancellation),
+                error: why =>
+                    Task.FromResult<(Refund?, RefundAnswer?)>((null, new RefundAnswer.NotAllowed(why, status)))
+            );
+    }
+
+    async Task<(Refund?, RefundAnswer?)> Save(
+        Session session,
+        Versioned<Order> order,
+        Reservation reservation,
+        string? reason,
+        string actor,
+        CancellationToken cancellation
+    )
+    {
+        var now = clock.GetUtcNow();
+        var signal = OrderSignal.NewRefundReserved(reservation);
+        var refund = RefundModule.reserve(
+            reservation.Refund,
+            order.Value.Id,
+            new Money(reservation.Shares.Sum(share => share.Amount), order.Value.Currency),
+            reservation.Scope,
+            reservation.Shares,
+            reason is null ? FSharpOption<string>.None : FSharpOption<string>.Some(reason),
+            settings.RefundRules,
+            now
+        );
+        return await order
+            .Value.Apply(signal)
+            .Match(
+                advanced: async next =>
+                {
+                    var changes = new Changes();
+                    var cause = new Cause(actor);
+                    changes.Save(order, next, signal.Word(), cause);
+                    changes.Save(null, refund, "requested", cause);
+                    await session.Write(changes, now, cancellation);
+                    await session.Commit(cancellation);
+                    return ((Refund?)refund, (RefundAnswer?)null);
+                },
+                unchanged: () => Task.FromResult<(Refund?, RefundAnswer?)>((refund, null)),
+                refused: why =>
+                    Task.FromResult<(Refund?, RefundAnswer?)>(
+                        (null, new RefundAnswer.NotAllowed(why, order.Value.Status.Word()))
+                    )
+            );
+    }
+
+    async Task Send(Refund refund, string actor)
+    {
+        var answered = await hyperswitch.CreateRefund(refund, CancellationToken.None);
+        if (answered.Answer.IsDuplicate)
+        {
+            answered = await hyperswitch.GetRefund(ProviderRefundId.For(refund.Id), CancellationToken.None);
+        }
+        else if (answered.Answer.IsMissing)
+        {
+            answered = new(Answer<ProviderRefund>.NewDenied(NoSuchPayment, false), answered.RequestId);
+        }
+
+        await Hear(refund, answered, new Cause(actor, answered.RequestId));
+    }
+
+    async Task Ask(Refund refund, CancellationToken cancellation)
+    {
+        var answered = await hyperswitch.GetRefund(ProviderRefundId.For(refund.Id), cancellation);
+        if (answered.Answer.IsMissing && refund.IsToBeSentAgain(settings.RefundRules, clock.GetUtcNow()))
+        {
+            // Proven absent for longer than a request can be under way: the same id may be sent again.
+            await Tell(refund.Id, RefundSignal.SentAgain, Cause.Worker);
+            await Send(refund, "worker");
+            return;
+        }
+
+        await Hear(refund, answered, new Cause("sweep", answered.RequestId));
+    }
+
+    Task Hear(Refund refund, Veza.Adapters.Answered<ProviderRefund> answered, Cause cause)
+    {
+        switch (answered.Answer)
+        {
+            case Answer<ProviderRefund>.Accepted { Receipt: var told }:
+                return Observe(told, cause);
+            case Answer<ProviderRefund>.Denied { Refusal: var refusal }:
+                return Observe(Failed(refund, refusal), cause);
+            case { IsMissing: true }:
+                return Tell(refund.Id, RefundSignal.ProviderMissesIt, cause);
+            default:
+                LogInDoubt(refund.Id.Value, answered.Answer);
+                return Tell(refund.Id, RefundSignal.ProviderSilent, cause);
+        }
+    }
+
+    async Task Observe(ProviderRefund told, Cause cause)
+    {
+        var conclusion = await Conflicts.DecideAgain(async () =>
+        {
+            await using var session = await Session.Begin(database, CancellationToken.None);
+            var conclusions = await settler.Settle(
+                session,
+                [new Observation.OfRefund(told, cause)],
+                clock.GetUtcNow(),
+                CancellationToken.None
+            );
+            await session.Commit(CancellationToken.None);
+            return conclusions[0];
+        });
+        if (conclusion.State == EventState.Quarantined)
+        {
+            LogQuarantined(told.RefundId, conclusion.Reason);
+        }
+
+        wakes.Workers();
+    }
+
+    Task<bool> Tell(RefundId id, RefundSignal signal, Cause cause) =>
+        Conflicts.DecideAgain(async () =>
+        {
+            await using var session = await Session.Begin(database, CancellationToken.None);
+            var refund = (await session.Refunds([id.Value], CancellationToken.None)).Single();
+            var now = clock.GetUtcNow();
+            return await refund
+                .Value.Apply(settings.RefundRules, now, signal)
+                .Match(
+                    advanced: async next =>
+                    {
+                        var changes = new Changes();
+                        changes.Save(refund, next, signal.Word(), cause);
+                        await session.Write(changes, now, CancellationToken.None);
+                        await session.Commit(CancellationToken.None);
+                        return true;
+                    },
+                    unchanged: () => Task.FromResult(false),
+                    refused: _ => Task.FromResult(false)
+                );
+        });
+
+    async Task<RefundAnswer> Stand(RefundId id, CancellationToken cancellation)
+    {
+        await using var session = await Session.Begin(database, cancellation);
+        var refund = (await session.Refunds([id.Value], cancellation)).Single().Value;
+        return refund.Status.Match<RefundAnswer>(
+            pending: () => new RefundAnswer.InDoubt(id.Value),
+            submitted: () => new RefundAnswer.Taken(id.Value, refund.Status.Word()),
+            succeeded: () => new RefundAnswer.Taken(id.Value, refund.Status.Word()),
+            failed: refusal => new RefundAnswer.Refused(id.Value, refusal.Code, refusal.Message)
+        );
+    }
+
+    /// <summary>A refusal without an object, told as the object would tell it.</summary>
+    static ProviderRefund Failed(Refund refund, Refusal refusal) =>
+        new(
+            ProviderRefundId.For(refund.Id).Value,
+            new RefundReport(
+                refund.Amount.Minor,
+                refund.Amount.Currency.Code,
+                PaymentId.For(refund.Order).Value,
+                RefundFact.NewHasFailed(refusal)
+            )
+        );
+
+    static Refusal NoSuchPayment =>
+        new(RefusalCause.OtherCause, "HE_02", "Hyperswitch does not know the payment of this order.");
+
+    [LoggerMessage(LogLevel.Warning, "Refund {Id} has no definite answer ({Answer}); Hyperswitch will be asked.")]
+    partial void LogInDoubt(Guid id, Answer<ProviderRefund> answer);
+
+    [LoggerMessage(LogLevel.Error, "What Hyperswitch says of refund {Id} is not believed: {Why}. A person must look.")]
+    partial void LogQuarantined(string id, string? why);
+}

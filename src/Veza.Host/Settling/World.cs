@@ -1,0 +1,163 @@
+using Npgsql;
+using Veza.Adapters.Postgres;
+using Veza.Domain;
+using Veza.Domain.Licenses;
+using Veza.Domain.Orders;
+using Veza.Domain.Refunds;
+using Veza.Domain.Transfers;
+
+namespace Veza.Host.Settling;
+
+/// <summary>
+/// Everything a batch of observations concerns, as it stands while the batch is being decided: a second
+/// observation of an order sees what the first one did to it.
+/// </summary>
+sealed class World
+{
+    readonly Dictionary<string, Guid> orderByPayment = [];
+    readonly Dictionary<string, Versioned<Refund>> refundByName = [];
+    Dictionary<Guid, Versioned<Order>> orders = [];
+    Dictionary<Guid, Versioned<Transfer>> transfers = [];
+    readonly Dictionary<Guid, Versioned<License>> licenses = [];
+    readonly Dictionary<Guid, List<Guid>> licensesByOrder = [];
+
+    public static async Task<World> Load(
+        Session session,
+        IReadOnlyList<Observation> observations,
+        CancellationToken cancellation
+    )
+    {
+        var world = new World();
+        await world.LoadRefunds(session, observations, cancellation);
+        await world.FindOrders(session, observations, cancellation);
+        var refunded = world.refundByName.Values.Select(refund => refund.Value.Order.Value).ToHashSet();
+        world.orders = await session.Orders([.. world.orderByPayment.Values.Concat(refunded).Distinct()], cancellation);
+        if (refunded.Count > 0)
+        {
+            foreach (var license in await session.LicensesOf(refunded, cancellation))
+            {
+                world.Add(license);
+            }
+
+            var legs = refunded.SelectMany(id => world.orders[id].Value.Legs).Select(leg => leg.Transfer.Value);
+            world.transfers = await session.Transfers([.. legs], cancellation);
+        }
+
+        return world;
+    }
+
+    public Versioned<Order>? OrderOfPayment(string paymentId) =>
+        orderByPayment.TryGetValue(paymentId, out var id) ? orders.GetValueOrDefault(id) : null;
+
+    public Versioned<Refund>? RefundNamed(string providerId) => refundByName.GetValueOrDefault(providerId);
+
+    public Versioned<Order> Order(OrderId id) => orders[id.Value];
+
+    public IEnumerable<License> Licenses(OrderId order) =>
+        licensesByOrder.GetValueOrDefault(order.Value, []).Select(id => licenses[id].Value);
+
+    public Microsoft.FSharp.Collections.FSharpList<License> LicensesOf(OrderId order) => [.. Licenses(order)];
+
+    public Microsoft.FSharp.Collections.FSharpList<Transfer> TransfersOf(Order order) =>
+        [
+            .. order
+                .Legs.Where(leg => transfers.ContainsKey(leg.Transfer.Value))
+                .Select(leg => transfers[leg.Transfer.Value].Value),
+        ];
+
+    /// <summary>What the domain decided becomes the world, and the changes to be written.</summary>
+    public void Take(Effect effect, Changes changes, string signal, Cause cause)
+    {
+        if (effect.Order is { Value: var order })
+        {
+            var before = orders[order.Id.Value];
+            changes.Save(before, order, signal, cause);
+            orders[order.Id.Value] = before with { Value = order };
+        }
+
+        if (effect.Refund is { Value: var refund })
+        {
+            var name = ProviderRefundId.For(refund.Id).Value;
+            var before = refundByName[name];
+            changes.Save(before, refund, signal, cause);
+            refundByName[name] = before with { Value = refund };
+        }
+
+        foreach (var license in effect.Granted)
+        {
+            changes.Save(null, license, "granted", cause);
+        }
+
+        foreach (var license in effect.Revoked)
+        {
+            var before = licenses[license.Id.Value];
+            changes.Save(before, license, "revoked", cause);
+            licenses[license.Id.Value] = before with { Value = license };
+        }
+
+        foreach (var transfer in effect.Scheduled)
+        {
+            changes.Save(null, transfer, "scheduled", cause);
+        }
+
+        foreach (var (_, transfer) in effect.Claimed)
+        {
+            var before = transfers[transfer.Id.Value];
+            changes.Save(before, transfer, signal, cause);
+            transfers[transfer.Id.Value] = before with { Value = transfer };
+        }
+    }
+
+    void Add(Versioned<License> license)
+    {
+        licenses.Add(license.Value.Id.Value, license);
+        if (!licensesByOrder.TryGetValue(license.Value.Order.Value, out var ids))
+        {
+            licensesByOrder.Add(license.Value.Order.Value, ids = []);
+        }
+
+        ids.Add(license.Value.Id.Value);
+    }
+
+    async Task LoadRefunds(
+        Session session,
+        IReadOnlyList<Observation> observations,
+        CancellationToken cancellation
+    )
+    {
+        var names = observations
+            .OfType<Observation.OfRefund>()
+            .Select(observation => observation.Refund.RefundId)
+            .ToHashSet();
+        if (names.Count > 0)
+        {
+            foreach (var refund in await session.RefundsNamed(names, cancellation))
+            {
+                refundByName.Add(ProviderRefundId.For(refund.Value.Id).Value, refund);
+            }
+        }
+    }
+
+    async Task FindOrders(Session session, IReadOnlyList<Observation> observations, CancellationToken cancellation)
+    {
+        var names = observations
+            .OfType<Observation.OfPayment>()
+            .Select(observation => observation.Payment.PaymentId)
+            .Distinct()
+            .ToArray();
+        if (names.Length == 0)
+        {
+            return;
+        }
+
+        await using var command = session.Command(
+            "select payment_id, order_id from payments where payment_id = any($1)"
+        );
+        command.Parameters.Add(new NpgsqlParameter<string[]> { TypedValue = names });
+        await using var reader = await command.ExecuteReaderAsync(cancellation);
+        while (await reader.ReadAsync(cancellation))
+        {
+            orderByPayment.Add(reader.GetString(0), reader.GetGuid(1));
+        }
+    }
+}

@@ -1,0 +1,156 @@
+using System.Text.Json;
+using Npgsql;
+using Veza.Adapters.Hyperswitch;
+using Veza.Adapters.Postgres;
+using Veza.Host.Settling;
+
+namespace Veza.Host.Workers;
+
+/// <summary>
+/// Gives recorded webhooks their effect: many at a time, event and effect in one transaction. A crash in between
+/// leaves the event waiting and nothing changed.
+/// </summary>
+sealed partial class InboxWorker(
+    NpgsqlDataSource database,
+    Settler settler,
+    Wakes wakes,
+    TimeProvider clock,
+    ILogger<InboxWorker> log
+) : BackgroundService
+{
+    const int Most = 200;
+
+    protected override async Task ExecuteAsync(CancellationToken stopping)
+    {
+        while (!stopping.IsCancellationRequested)
+        {
+            try
+            {
+                while (await Process(Most, stopping) == Most)
+                {
+                    // There is more.
+                }
+            }
+            catch (OperationCanceledException) when (stopping.IsCancellationRequested)
+            {
+                return;
+            }
+            catch (Exception error) when (error is NpgsqlException or ConcurrentChangeException or InvalidDataException)
+            {
+                LogBatchFailed(error.Message);
+                await ProcessOneByOne(stopping);
+            }
+
+            await wakes.Inbox.Wait(TimeSpan.FromSeconds(1), clock, stopping);
+        }
+    }
+
+    /// <summary>One batch; answers how many events it took.</summary>
+    internal async Task<int> Process(int most, CancellationToken cancellation)
+    {
+        await using var session = await Session.Begin(database, cancellation);
+        var events = await Inbox.Take(session, most, cancellation);
+        if (events.Count == 0)
+        {
+            return 0;
+        }
+
+        var now = clock.GetUtcNow();
+        var read = events.Select(waiting => (Event: waiting, Read: Read(waiting))).ToList();
+        var observations = read.Where(entry => entry.Read.Observation is not null)
+            .Select(entry => entry.Read.Observation!)
+            .ToList();
+        var conclusions = new Queue<Conclusion>(await settler.Settle(session, observations, now, cancellation));
+        var closed = read.Select(entry =>
+            {
+                var conclusion = entry.Read.Observation is null ? entry.Read.Conclusion! : conclusions.Dequeue();
+                return (entry.Event, conclusion.State, conclusion.Reason);
+            })
+            .ToList();
+        await Inbox.Close(session, closed, now, cancellation);
+        await session.Commit(cancellation);
+        foreach (var (waiting, state, reason) in closed.Where(entry => entry.State == EventState.Quarantined))
+        {
+            LogQuarantined(waiting.Provider, waiting.EventId, waiting.Type, reason);
+        }
+
+        wakes.Workers();
+        return events.Count;
+    }
+
+    /// <summary>Something in the batch cannot be processed: find it, set it aside, let the others through.</summary>
+    async Task ProcessOneByOne(CancellationToken cancellation)
+    {
+        for (var count = 0; count < Most; count++)
+        {
+            try
+            {
+                if (await Conflicts.DecideAgain(() => Process(1, cancellation)) == 0)
+                {
+                    return;
+                }
+            }
+            catch (InvalidDataException error)
+            {
+                await SetAside(error.Message, cancellation);
+            }
+            catch (NpgsqlException error) when (!error.IsTransient)
+            {
+                await SetAside(error.Message, cancellation);
+            }
+            catch (Exception error) when (Conflicts.IsPassing(error))
+            {
+                return;
+            }
+        }
+    }
+
+    async Task SetAside(string why, CancellationToken cancellation)
+    {
+        await using var session = await Session.Begin(database, cancellation);
+        var events = await Inbox.Take(session, 1, cancellation);
+        await Inbox.Close(
+            session,
+            [.. events.Select(waiting => (waiting, EventState.Poisoned, (string?)why))],
+            clock.GetUtcNow(),
+            cancellation
+        );
+        await session.Commit(cancellation);
+        LogPoisoned(events.FirstOrDefault()?.EventId, why);
+    }
+
+    static (Observation? Observation, Conclusion? Conclusion) Read(WaitingEvent waiting)
+    {
+        try
+        {
+            using var document = JsonDocument.Parse(waiting.Body);
+            var content = document.RootElement.TryGetProperty("content", out var found) ? found : default;
+            var cause = new Cause("hyperswitch", waiting.EventId, waiting.Type);
+            return HyperswitchJson.OptionalText(content, "type") switch
+            {
+                "payment_details" => (
+                    new Observation.OfPayment(HyperswitchJson.Payment(content.GetProperty("object")), cause),
+                    null
+                ),
+                "refund_details" => (
+                    new Observation.OfRefund(HyperswitchJson.Refund(content.GetProperty("object")), cause),
+                    null
+                ),
+                _ => (null, new Conclusion(EventState.Ignored, "unknown_type")),
+            };
+        }
+        catch (Exception error) when (error is JsonException or KeyNotFoundException or InvalidOperationException)
+        {
+            return (null, new Conclusion(EventState.Poisoned, error.Message));
+        }
+    }
+
+    [LoggerMessage(LogLevel.Warning, "A batch of webhooks failed ({Why}); taking them one by one.")]
+    partial void LogBatchFailed(string why);
+
+    [LoggerMessage(LogLevel.Error, "The {Provider} event {EventId} ({Type}) is quarantined: {Why}.")]
+    partial void LogQuarantined(string provider, string eventId, string type, string? why);
+
+    [LoggerMessage(LogLevel.Error, "The event {EventId} cannot be processed and is set aside: {Why}")]
+    partial void LogPoisoned(string? eventId, string why);
+}

@@ -1,0 +1,58 @@
+using Npgsql;
+using Veza.Adapters.Postgres;
+using Veza.Host.Settling;
+
+namespace Veza.Host.Workers;
+
+/// <summary>
+/// Asks about what should have been heard of: payments awaited, refunds undecided, events that came before their
+/// object. Chosen by state and by their own next time, never by age.
+/// </summary>
+sealed partial class Sweeper(
+    Settings settings,
+    Inbox inbox,
+    PaymentDesk payments,
+    RefundDesk refunds,
+    Wakes wakes,
+    TimeProvider clock,
+    ILogger<Sweeper> log
+) : BackgroundService
+{
+    protected override async Task ExecuteAsync(CancellationToken stopping)
+    {
+        using var beat = new PeriodicTimer(settings.SweepInterval, clock);
+        do
+        {
+            try
+            {
+                await Sweep(stopping);
+            }
+            catch (OperationCanceledException) when (stopping.IsCancellationRequested)
+            {
+                return;
+            }
+            catch (Exception error) when (error is NpgsqlException or ConcurrentChangeException or InvalidDataException)
+            {
+                LogFailed(error.Message);
+            }
+        } while (await beat.WaitForNextTickAsync(stopping));
+    }
+
+    internal async Task Sweep(CancellationToken cancellation)
+    {
+        if (await inbox.ReleaseParked(cancellation) > 0)
+        {
+            wakes.Inbox.Tap();
+        }
+
+        while (await refunds.AskAboutDue(cancellation) || await payments.AskAboutDue(cancellation))
+        {
+            // There may be more.
+        }
+
+        wakes.Workers();
+    }
+
+    [LoggerMessage(LogLevel.Warning, "This sweep failed and will be repeated: {Why}")]
+    partial void LogFailed(string why);
+}

@@ -1,0 +1,229 @@
+using Npgsql;
+using Veza.Adapters.Postgres;
+using Veza.Adapters.Stripe;
+using Veza.Domain;
+using Veza.Domain.Transfers;
+using Veza.Host.Settling;
+
+namespace Veza.Host.Workers;
+
+/// <summary>
+/// Moves due transfers one step each: claims a batch, asks Stripe for all of it at once within the rate limit,
+/// and stores the answers in batches while the next ones are on their way. First tries, retries, look-ups and an
+/// operator's "try again" are all this loop, because what to do is read from the stored state.
+/// </summary>
+sealed partial class TransferWorker(
+    Work work,
+    WorkSettings settings,
+    Settings all,
+    NpgsqlDataSource database,
+    DueTransfers queue,
+    TransferCaller stripe,
+    Wake wake,
+    TimeProvider clock,
+    ILogger<TransferWorker> log
+) : BackgroundService
+{
+    /// <summary>Longer than any call may take; what is cut off then is taken over when its lease runs out.</summary>
+    static readonly TimeSpan Patience = TimeSpan.FromSeconds(20);
+
+    readonly SemaphoreSlim calls = new(all.StripeConcurrency);
+    readonly CancellationTokenSource cutOff = new();
+    int flying;
+
+    protected override async Task ExecuteAsync(CancellationToken stopping)
+    {
+        if (!settings.Enabled)
+        {
+            LogDisabled(work);
+            return;
+        }
+
+        await using var results = new GroupWriter<Result>(Store, Math.Max(settings.BatchSize, 100));
+        while (!stopping.IsCancellationRequested)
+        {
+            try
+            {
+                if (!await TakeOff(results, stopping))
+                {
+                    await wake.Wait(settings.CheckInterval, clock, stopping);
+                }
+            }
+            catch (OperationCanceledException) when (stopping.IsCancellationRequested)
+            {
+                break;
+            }
+            catch (NpgsqlException error)
+            {
+                LogStoreAway(work, error.Message);
+                await Task.Delay(TimeSpan.FromSeconds(1), clock, stopping);
+            }
+        }
+
+        await Land();
+    }
+
+    /// <summary>Claims the next batch once half of the last one has landed. False if nothing is due.</summary>
+    async Task<bool> TakeOff(GroupWriter<Result> results, CancellationToken stopping)
+    {
+        while (Volatile.Read(ref flying) > settings.BatchSize / 2)
+        {
+            await Task.Delay(1, stopping);
+        }
+
+        var claimed = await queue.Claim(work, settings.BatchSize, clock.GetUtcNow(), all.Lease, stopping);
+        Interlocked.Add(ref flying, claimed.Count);
+        foreach (var transfer in claimed)
+        {
+            _ = Fly(transfer, results);
+        }
+
+        return claimed.Count > 0;
+    }
+
+    /// <summary>No new claims; what is in the air gets its answer and its row.</summary>
+    async Task Land()
+    {
+        cutOff.CancelAfter(Patience);
+        while (Volatile.Read(ref flying) > 0 && !cutOff.IsCancellationRequested)
+        {
+            await Task.Delay(10, CancellationToken.None);
+        }
+    }
+
+#pragma warning disable CA1031 // One transfer's fault must not ground the others; its lease brings it back.
+    async Task Fly(Versioned<Transfer> transfer, GroupWriter<Result> results)
+    {
+        try
+        {
+            if (transfer.Value.Duty() is { Value: var duty })
+            {
+                await calls.WaitAsync(cutOff.Token);
+                Heard heard;
+                try
+                {
+                    heard = await stripe.Perform(transfer.Value, duty, cutOff.Token);
+                }
+                finally
+                {
+                    calls.Release();
+                }
+
+                await results.Write(new Result(transfer, duty, heard), CancellationToken.None);
+            }
+        }
+        catch (OperationCanceledException) when (cutOff.IsCancellationRequested)
+        {
+            LogCutOff(transfer.Value.Id.Value);
+        }
+        catch (Exception error)
+        {
+            LogStepFailed(error, transfer.Value.Id.Value);
+        }
+        finally
+        {
+            Interlocked.Decrement(ref flying);
+        }
+    }
+#pragma warning restore CA1031
+
+    sealed record Result(Versioned<Transfer> Claimed, TransferDuty Duty, Heard Heard);
+
+    /// <summary>A batch against what was claimed; after a conflict each alone, against what is stored now.</summary>
+    async Task Store(IReadOnlyList<Result> results)
+    {
+        if (results.Count > 1)
+        {
+            await using var session = await Session.Begin(database, CancellationToken.None);
+            await Write(session, [.. results.Select(result => (result, result.Claimed))]);
+            return;
+        }
+
+        await Conflicts.DecideAgain(async () =>
+        {
+            var id = results[0].Claimed.Value.Id.Value;
+            await using var session = await Session.Begin(database, CancellationToken.None);
+            var stored = await session.Transfers([id], CancellationToken.None);
+            await Write(session, [(results[0], stored[id])]);
+            return true;
+        });
+    }
+
+    async Task Write(Session session, IReadOnlyList<(Result Result, Versioned<Transfer> Stored)> results)
+    {
+        var now = clock.GetUtcNow();
+        var changes = new Changes();
+        foreach (var (result, stored) in results)
+        {
+            Decide(changes, result, stored, now);
+        }
+
+        await session.Write(changes, now, CancellationToken.None);
+        await session.Commit(CancellationToken.None);
+    }
+
+    void Decide(Changes changes, Result result, Versioned<Transfer> stored, DateTimeOffset now)
+    {
+        var signal = result.Heard.Signal;
+        if (result.Duty.Key() is { Value: var key } && !stored.Value.AsksUnder(key) && !TellsOfMoney(signal))
+        {
+            LogLate(stored.Value.Id.Value, signal.Word());
+            return;
+        }
+
+        stored
+            .Value.Apply(all.TransferRules, now, signal)
+            .Match(
+                advanced: (next, movements) =>
+                {
+                    var cause = new Cause("worker", result.Heard.RequestId, next.Trouble?.Value.Code);
+                    changes.Save(stored, next, signal.Word(), cause);
+                    changes.Post(
+                        next.Order,
+                        next.Amount.Currency,
+                        "transfer",
+                        next.Id.Value,
+                        next.Postings(movements)
+                    );
+                    return true;
+                },
+                unchanged: () => true,
+                refused: why =>
+                {
+                    LogRefused(stored.Value.Id.Value, signal.Word(), why);
+                    return true;
+                }
+            );
+    }
+
+    /// <summary>News of a movement is never too late.</summary>
+    static bool TellsOfMoney(TransferSignal signal) =>
+        signal
+            is TransferSignal.TransferAnswered { TransferAnswer.IsAccepted: true }
+                or TransferSignal.ReversalAnswered { ReversalAnswer.IsAccepted: true };
+
+    public override void Dispose()
+    {
+        calls.Dispose();
+        cutOff.Dispose();
+        base.Dispose();
+    }
+
+    [LoggerMessage(LogLevel.Warning, "{Work} is switched off by its setting; nothing of it moves here.")]
+    partial void LogDisabled(Work work);
+
+    [LoggerMessage(LogLevel.Warning, "{Work}: the database does not answer ({Why}); trying again.")]
+    partial void LogStoreAway(Work work, string why);
+
+    [LoggerMessage(LogLevel.Warning, "Transfer {Id}: the call was cut off by the stop; its lease brings it back.")]
+    partial void LogCutOff(Guid id);
+
+    [LoggerMessage(LogLevel.Error, "Transfer {Id}: this step failed; its lease brings it back.")]
+    partial void LogStepFailed(Exception error, Guid id);
+
+    [LoggerMessage(LogLevel.Information, "Transfer {Id}: {Signal} answers an earlier question and is dropped.")]
+    partial void LogLate(Guid id, string signal);
+
+    [LoggerMessage(LogLevel.Error, "Transfer {Id}: {Signal} is refused: {Why}. A person must look.")]
+    partial void LogRefused(Guid id, string signal, TransferRefusal why);
+}
