@@ -1,0 +1,135 @@
+using System.Text.Json;
+using System.Text.Json.Nodes;
+
+namespace Veza.Sandbox.Demo;
+
+/// <summary>A marketplace's own system: it talks to Veza's API, and its buyers pay at Hyperswitch.</summary>
+sealed class Shop(string veza, string serviceKey, string operatorKey, string hyperswitch) : IDisposable
+{
+    readonly HttpClient api = Client(veza, "Authorization", "Bearer " + serviceKey);
+    readonly HttpClient operations = Client(veza, "Authorization", "Bearer " + operatorKey);
+    readonly HttpClient checkout = Client(hyperswitch, "api-key", "pk_snd_sandbox");
+
+    public Task Register(string seller, string account, int? bps, CancellationToken cancellation) =>
+        Send(
+            api,
+            HttpMethod.Put,
+            $"/api/v1/sellers/{seller}",
+            new JsonObject { ["stripe_account_id"] = account, ["platform_fee_bps"] = bps },
+            null,
+            cancellation
+        );
+
+    public async Task<JsonElement> Order(JsonObject order, string key, CancellationToken cancellation) =>
+        await Send(api, HttpMethod.Post, "/api/v1/orders", order, key, cancellation);
+
+    public async Task<string> OfferPayment(string order, CancellationToken cancellation)
+    {
+        var payment = await Send(
+            api,
+            HttpMethod.Post,
+            "/api/v1/payments",
+            new JsonObject { ["order_id"] = order },
+            $"pay-{order}",
+            cancellation
+        );
+        return payment.GetProperty("payment_id").GetString()!;
+    }
+
+    /// <summary>The buyer's browser, with the card they typed.</summary>
+    public Task Pay(string payment, string card, CancellationToken cancellation) =>
+        Send(
+            checkout,
+            HttpMethod.Post,
+            $"/payments/{payment}/confirm",
+            new JsonObject
+            {
+                ["payment_method_data"] = new JsonObject { ["card"] = new JsonObject { ["card_number"] = card } },
+            },
+            null,
+            cancellation
+        );
+
+    public Task<JsonElement> Refund(JsonObject refund, string key, CancellationToken cancellation) =>
+        Send(api, HttpMethod.Post, "/api/v1/refunds", refund, key, cancellation);
+
+    public Task Retry(string transfer, CancellationToken cancellation) =>
+        Send(operations, HttpMethod.Post, $"/api/v1/admin/transfers/{transfer}/retry", [], null, cancellation);
+
+    public async Task<JsonElement> Get(string path, CancellationToken cancellation) =>
+        await api.GetFromJsonAsync<JsonElement>(path, cancellation);
+
+    /// <summary>A list to its last page.</summary>
+    public async Task<IReadOnlyList<JsonElement>> All(string path, CancellationToken cancellation)
+    {
+        var found = new List<JsonElement>();
+        string? cursor = null;
+        do
+        {
+            var join = path.Contains('?', StringComparison.Ordinal) ? '&' : '?';
+            var page = await Get($"{path}{join}limit=100{(cursor is null ? "" : "&cursor=" + cursor)}", cancellation);
+            found.AddRange(page.GetProperty("data").EnumerateArray());
+            cursor = page.GetProperty("next_cursor").GetString();
+        } while (cursor is not null);
+
+        return found;
+    }
+
+    /// <summary>Repeats what found nobody there, as a caller with an Idempotency-Key may.</summary>
+    static async Task<JsonElement> Send(
+        HttpClient http,
+        HttpMethod method,
+        string path,
+        JsonObject body,
+        string? key,
+        CancellationToken cancellation
+    )
+    {
+        for (var tries = 0; ; tries++)
+        {
+            using var request = new HttpRequestMessage(method, http.BaseAddress + path.TrimStart('/'))
+            {
+                Content = JsonContent.Create(body),
+            };
+            if (key is not null)
+            {
+                request.Headers.Add("Idempotency-Key", key);
+            }
+
+            try
+            {
+                using var response = await http.SendAsync(request, cancellation);
+                var text = await response.Content.ReadAsStringAsync(cancellation);
+                if (response.IsSuccessStatusCode)
+                {
+                    return JsonDocument.Parse(text.Length == 0 ? "{}" : text).RootElement;
+                }
+
+                if ((int)response.StatusCode is not (503 or 409) || tries >= 40)
+                {
+                    throw new InvalidOperationException($"{method} {path}: {(int)response.StatusCode} {text}");
+                }
+            }
+            catch (HttpRequestException) when (tries < 40)
+            {
+                // The host is being restarted.
+            }
+
+            await Task.Delay(250, cancellation);
+        }
+    }
+
+    static HttpClient Client(string address, string header, string value)
+    {
+        var http = new HttpClient { BaseAddress = new Uri(address.TrimEnd('/') + "/") };
+        http.DefaultRequestHeaders.TryAddWithoutValidation(header, value);
+        return http;
+    }
+
+    public void Dispose()
+    {
+        api.Dispose();
+        operations.Dispose();
+        checkout.Dispose();
+    }
+}

@@ -1,0 +1,135 @@
+using System.CommandLine;
+using System.Diagnostics;
+using Spectre.Console;
+using Veza.Sandbox;
+using Veza.Sandbox.Demo;
+
+var veza = new Option<string>("--veza") { Description = "The veza executable", Required = true };
+var port = new Option<int>("--port") { Description = "The simulated providers' port", DefaultValueFactory = _ => 5090 };
+var orders = new Option<int>("--orders") { Description = "How many orders the demo plays", DefaultValueFactory = _ => 120 };
+var stay = new Option<bool>("--stay") { Description = "Keep everything running for the browser" };
+
+var demo = new Command("demo", "Plays the main story against a real host and compares the books") { veza, orders, stay };
+demo.SetAction(
+    (parsed, cancellation) =>
+        Commands.Demo(parsed.GetRequiredValue(veza), parsed.GetValue(orders), parsed.GetValue(stay), cancellation)
+);
+var run = new Command("run", "Runs PostgreSQL, the simulated providers and the host until Ctrl-C") { veza, port };
+run.SetAction(
+    (parsed, cancellation) => Commands.Run(parsed.GetRequiredValue(veza), parsed.GetValue(port), cancellation)
+);
+var providers = new Command("providers", "Runs only the simulated Hyperswitch and Stripe until Ctrl-C") { port };
+providers.SetAction((parsed, cancellation) => Commands.Providers(parsed.GetValue(port), cancellation));
+
+return await new RootCommand("Simulated Hyperswitch and Stripe Connect, and the demo that plays on them.")
+{
+    demo,
+    run,
+    providers,
+}
+    .Parse(args)
+    .InvokeAsync();
+
+/// <summary>The verbs of <c>veza-sandbox</c>.</summary>
+static class Commands
+{
+    /// <summary>A minute of waiting in production is a fifth of a second here.</summary>
+    static readonly Dictionary<string, string> Hurried = new()
+    {
+        ["REVERSAL_CHECK_INTERVAL"] = "200ms",
+        ["REVERSAL_BACKOFF_BASE"] = "200ms",
+        ["REVERSAL_BACKOFF_MAX"] = "2s",
+        ["TRANSFER_RETRY_CHECK_INTERVAL"] = "200ms",
+        ["TRANSFER_RETRY_BACKOFF_BASE"] = "200ms",
+        ["TRANSFER_RETRY_BACKOFF_MAX"] = "2s",
+        ["SWEEP_INTERVAL"] = "500ms",
+        ["SWEEP_AFTER"] = "2s",
+        ["ABSENT_AFTER"] = "5s",
+        ["FUNDS_RETRY_INTERVAL"] = "1s",
+        ["WORKER_LEASE"] = "5s",
+        ["STRIPE_TIMEOUT"] = "3s",
+        ["HYPERSWITCH_TIMEOUT"] = "3s",
+        ["STRIPE_RATE_LIMIT"] = "100",
+    };
+
+    public static async Task<int> Demo(string veza, int orders, bool stay, CancellationToken cancellation)
+    {
+        var time = Stopwatch.StartNew();
+        var console = AnsiConsole.Console;
+        console.Profile.Width = Math.Max(console.Profile.Width, 110);
+        try
+        {
+            await using var stage = await Stage.Raise(veza, Hurried, 0, cancellation);
+            using var shop = new Shop(
+                stage.Veza.Address,
+                stage.ServiceKey,
+                stage.OperatorKey,
+                stage.Providers.HyperswitchUrl
+            );
+            console.MarkupLine($"[bold]Veza[/] at {stage.Veza.Address}, operator key [bold]{stage.OperatorKey}[/]");
+            await new Story(stage, shop, console, orders).Play(cancellation);
+            var agree = await new Comparison(stage, shop, console).Show(cancellation);
+            console.MarkupLine(
+                agree
+                    ? $"[green bold]Veza, Hyperswitch and Stripe agree to the cent.[/] {time.Elapsed.TotalSeconds:F0} s."
+                    : $"[red bold]They do not agree.[/] The host's log: {stage.Veza.LogFile}"
+            );
+            if (stay)
+            {
+                console.MarkupLine($"The console: [link]{stage.Veza.Address}/[/] – Ctrl-C ends everything.");
+                await UntilCancelled(cancellation);
+            }
+
+            return agree ? 0 : 1;
+        }
+        catch (InvalidOperationException error)
+        {
+            console.MarkupLineInterpolated($"[red]{error.Message}[/]");
+            return 1;
+        }
+    }
+
+    public static async Task<int> Run(string veza, int port, CancellationToken cancellation)
+    {
+        await using var stage = await Stage.Raise(
+            veza,
+            new Dictionary<string, string> { ["VEZA_URLS"] = "http://127.0.0.1:5080" },
+            port,
+            cancellation
+        );
+        var console = AnsiConsole.Console;
+        console.MarkupLineInterpolated($"Veza            {stage.Veza.Address}");
+        console.MarkupLineInterpolated($"  operator key  {stage.OperatorKey}");
+        console.MarkupLineInterpolated($"  service key   {stage.ServiceKey}");
+        console.MarkupLineInterpolated($"  its log       {stage.Veza.LogFile}");
+        console.MarkupLineInterpolated($"Hyperswitch     {stage.Providers.HyperswitchUrl}");
+        console.MarkupLineInterpolated($"Stripe          {stage.Providers.StripeUrl}");
+        console.MarkupLineInterpolated($"control         {stage.Providers.Address}/control");
+        console.MarkupLineInterpolated($"PostgreSQL      {stage.Postgres.Url}");
+        console.MarkupLine("Ctrl-C ends everything.");
+        await UntilCancelled(cancellation);
+        return 0;
+    }
+
+    public static async Task<int> Providers(int port, CancellationToken cancellation)
+    {
+        await using var providers = await SandboxServer.Start(port, cancellation);
+        AnsiConsole.MarkupLineInterpolated($"Hyperswitch {providers.HyperswitchUrl}");
+        AnsiConsole.MarkupLineInterpolated($"Stripe      {providers.StripeUrl}");
+        AnsiConsole.MarkupLineInterpolated($"control     {providers.Address}/control");
+        await UntilCancelled(cancellation);
+        return 0;
+    }
+
+    static async Task UntilCancelled(CancellationToken cancellation)
+    {
+        try
+        {
+            await Task.Delay(Timeout.InfiniteTimeSpan, cancellation);
+        }
+        catch (OperationCanceledException)
+        {
+            // Ctrl-C.
+        }
+    }
+}

@@ -1,0 +1,50 @@
+using Microsoft.AspNetCore.Hosting.Server;
+using Microsoft.AspNetCore.Hosting.Server.Features;
+using Veza.Sandbox.Control;
+using Veza.Sandbox.Hyperswitch;
+using Veza.Sandbox.Stripe;
+
+namespace Veza.Sandbox;
+
+/// <summary>Both simulated providers and their control API on one loopback port.</summary>
+public sealed class SandboxServer : IAsyncDisposable
+{
+    readonly WebApplication app;
+
+    SandboxServer(WebApplication app, Simulation world)
+    {
+        this.app = app;
+        World = world;
+        Address = app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.First();
+    }
+
+    public Simulation World { get; }
+
+    /// <summary>Such as <c>http://127.0.0.1:43210</c>.</summary>
+    public string Address { get; }
+
+    public string HyperswitchUrl => Address + "/hyperswitch";
+
+    public string StripeUrl => Address + "/stripe";
+
+    /// <param name="port">0: any free one.</param>
+    public static async Task<SandboxServer> Start(int port, CancellationToken cancellation)
+    {
+        var builder = WebApplication.CreateSlimBuilder();
+        builder.WebHost.UseUrls($"http://127.0.0.1:{port}");
+        builder.Logging.ClearProviders();
+        var world = new Simulation();
+        var app = builder.Build();
+        HyperswitchEndpoints.Map(app, world);
+        StripeEndpoints.Map(app, world);
+        ControlEndpoints.Map(app, world);
+        await app.StartAsync(cancellation);
+        return new SandboxServer(app, world);
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await World.DisposeAsync();
+        await app.DisposeAsync();
+    }
+}

@@ -1,0 +1,52 @@
+using Veza.Sandbox.Control;
+using Veza.Sandbox.Hyperswitch;
+using Veza.Sandbox.Stripe;
+
+namespace Veza.Sandbox;
+
+/// <summary>Where webhooks go and what signs them.</summary>
+public sealed class Wiring
+{
+    public string? HyperswitchTarget { get; set; }
+    public string HyperswitchSecret { get; set; } = "hyperswitch-sandbox-secret";
+    public string? StripeTarget { get; set; }
+    public string StripeSecret { get; set; } = "whsec_sandbox";
+}
+
+/// <summary>
+/// Both providers in one world: a payment captured by Hyperswitch fills the platform's balance at Stripe, from
+/// which sellers are paid and refunds are made. It keeps books of its own, and knows nothing of Veza.
+/// </summary>
+public sealed class Simulation : IAsyncDisposable
+{
+    public Simulation()
+    {
+        Stripe = new StripeBooks(Clock, SendStripe);
+        Hyperswitch = new HyperswitchBooks(Clock, Stripe, SendHyperswitch);
+    }
+
+    public SimulatedClock Clock { get; } = new();
+    public Faults Faults { get; } = new();
+    public Courier Courier { get; } = new();
+    public Wiring Wiring { get; } = new();
+    public StripeBooks Stripe { get; }
+    public HyperswitchBooks Hyperswitch { get; }
+
+    void SendHyperswitch(string type, string body) =>
+        Courier.Send(
+            Wiring.HyperswitchTarget,
+            type,
+            body,
+            () => [("X-Webhook-Signature-512", Signatures.Hyperswitch(body, Wiring.HyperswitchSecret))]
+        );
+
+    void SendStripe(string type, string body) =>
+        Courier.Send(
+            Wiring.StripeTarget,
+            type,
+            body,
+            () => [("Stripe-Signature", Signatures.Stripe(body, Wiring.StripeSecret, Clock.GetUtcNow()))]
+        );
+
+    public ValueTask DisposeAsync() => Courier.DisposeAsync();
+}
