@@ -26,7 +26,9 @@ static class Transport
                     or HttpRequestError.NameResolutionError
                     or HttpRequestError.SecureConnectionError
             } => Answer<T>.NewNotExecuted(Hindrance.Unreachable),
-            HttpRequestException or IOException or TimeoutRejectedException => Answer<T>.NewInDoubt(Doubt.NoAnswer),
+            HttpRequestException or IOException or TimeoutRejectedException => Answer<T>.NewInDoubt(
+                Doubt.NoAnswer
+            ),
             OperationCanceledException when !cancellation.IsCancellationRequested => Answer<T>.NewInDoubt(
                 Doubt.NoAnswer
             ),

@@ -39,10 +39,11 @@ public static class Resilience
                             BackoffType = DelayBackoffType.Exponential,
                             ShouldHandle = outcome =>
                                 ValueTask.FromResult(
-                                    outcome.Outcome.Exception is HttpRequestException
-                                    {
-                                        HttpRequestError: HttpRequestError.ConnectionError
-                                    }
+                                    outcome.Outcome.Exception
+                                        is HttpRequestException
+                                        {
+                                            HttpRequestError: HttpRequestError.ConnectionError
+                                        }
                                 ),
                         }
                     )

@@ -11,7 +11,11 @@ public static class WebhookSignatures
     /// time and repeats the same bytes for a day, so there is no freshness to check; several secrets are
     /// accepted because a retry after a rotation still carries the old one's signature.
     /// </summary>
-    public static bool IsHyperswitchs(ReadOnlySpan<byte> body, string? signature, IReadOnlyList<byte[]> secrets)
+    public static bool IsHyperswitchs(
+        ReadOnlySpan<byte> body,
+        string? signature,
+        IReadOnlyList<byte[]> secrets
+    )
     {
         Span<byte> given = stackalloc byte[HMACSHA512.HashSizeInBytes];
         if (signature is null || signature.Length != given.Length * 2 || !TryReadHex(signature, given))

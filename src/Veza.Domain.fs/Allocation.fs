@@ -39,6 +39,10 @@ module Allocation =
     let givenBack policy (gross: int64) (fee: int64) (refunded: int64) =
         match policy with
         | Proportional ->
-            let feeBack = if gross = 0L then 0L else fee - Minor.portion fee (gross - refunded) gross
+            let feeBack =
+                if gross = 0L then
+                    0L
+                else
+                    fee - Minor.portion fee (gross - refunded) gross
             feeBack, refunded - feeBack
         | Keep -> 0L, min refunded (gross - fee)

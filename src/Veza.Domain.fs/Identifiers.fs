@@ -27,7 +27,8 @@ module private Name =
         let bytes = id.ToByteArray(bigEndian = true)
         let number = UInt128.op_Implicit 0uy
         let number = (number, bytes) ||> Array.fold (fun sum byte -> (sum <<< 8) ||| UInt128.op_Implicit byte)
-        String.init 26 (fun place -> string digits[int (UInt128.op_Explicit (number >>> (5 * (25 - place))): uint64) &&& 31])
+        String.init 26 (fun place ->
+            string digits[int (UInt128.op_Explicit (number >>> (5 * (25 - place))): uint64) &&& 31])
 
 /// Our own name for an order.
 [<Struct>]

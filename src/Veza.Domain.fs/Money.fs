@@ -56,7 +56,8 @@ type Money = {
 
     override money.ToString() =
         let unit = pown 10m money.Currency.Exponent
-        (decimal money.Minor / unit).ToString($"F{money.Currency.Exponent}", Globalization.CultureInfo.InvariantCulture)
+        (decimal money.Minor / unit)
+            .ToString($"F{money.Currency.Exponent}", Globalization.CultureInfo.InvariantCulture)
         + " "
         + money.Currency.Code
 

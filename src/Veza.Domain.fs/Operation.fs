@@ -4,11 +4,7 @@ namespace Veza.Domain
 open System
 
 /// Why a provider said no, in its own words where it gave any.
-type Refusal = {
-    Cause: RefusalCause
-    Code: string
-    Message: string
-}
+type Refusal = { Cause: RefusalCause; Code: string; Message: string }
 
 and RefusalCause =
     /// The seller's balance at Stripe is too small for the reversal.
@@ -114,6 +110,9 @@ module Operation =
         | NotExecuted hindrance -> Hindered hindrance
         | InDoubt StoredServerError -> LookUpFirst
         | InDoubt(NoAnswer | ServerError | Unreadable as doubt) ->
-            if keyIsStale now operation then LookUpFirst else AskAgain doubt
+            if keyIsStale now operation then
+                LookUpFirst
+            else
+                AskAgain doubt
         | Missing -> Gone
         | Duplicate _ -> LookUpFirst

@@ -42,12 +42,7 @@ type Leg = {
     member leg.Left = leg.Gross - leg.Reserved
 
 /// What Veza has agreed with a seller at the time of the sale.
-type SellerTerms = {
-    Seller: SellerId
-    Account: StripeAccountId
-    FeeBps: int
-    Transfer: TransferId
-}
+type SellerTerms = { Seller: SellerId; Account: StripeAccountId; FeeBps: int; Transfer: TransferId }
 
 type OrderStatus =
     | Created
@@ -143,10 +138,12 @@ module Order =
 
         let faults =
             match faults with
-            | [] when total > bigint Minor.most ->
-                [ { Field = "lines"; Code = "too_large"; Detail = $"The total must not exceed {Minor.most}." } ]
-            | [] when total.IsZero ->
-                [ { Field = "lines"; Code = "too_small"; Detail = "The total must be more than zero." } ]
+            | [] when total > bigint Minor.most -> [
+                { Field = "lines"; Code = "too_large"; Detail = $"The total must not exceed {Minor.most}." }
+              ]
+            | [] when total.IsZero -> [
+                { Field = "lines"; Code = "too_small"; Detail = "The total must be more than zero." }
+              ]
             | faults -> faults
 
         match faults with
@@ -154,9 +151,7 @@ module Order =
             let legs = [
                 for terms in terms do
                     let gross =
-                        lines
-                        |> List.filter (fun line -> line.Seller = terms.Seller)
-                        |> List.sumBy _.Amount
+                        lines |> List.filter (fun line -> line.Seller = terms.Seller) |> List.sumBy _.Amount
                     {
                         Seller = terms.Seller
                         Account = terms.Account
@@ -271,7 +266,10 @@ module Order =
         order with
             lines = [
                 for line in order.lines do
-                    if line.RefundedBy = Some reservation.Refund then { line with RefundedBy = None } else line
+                    if line.RefundedBy = Some reservation.Refund then
+                        { line with RefundedBy = None }
+                    else
+                        line
             ]
     }
 
@@ -291,8 +289,16 @@ module Order =
         |> Advanced
 
     let private refunded reservation (order: Order) =
-        let next = order |> onLegs (fun leg amount -> { leg with Refunded = leg.Refunded + amount }) reservation
-        Advanced { next with status = (if next.Refunded = next.Total then Refunded else PartiallyRefunded) }
+        let next =
+            order |> onLegs (fun leg amount -> { leg with Refunded = leg.Refunded + amount }) reservation
+        Advanced {
+            next with
+                status =
+                    (if next.Refunded = next.Total then
+                         Refunded
+                     else
+                         PartiallyRefunded)
+        }
 
     /// The whole life of an order: every status meets every signal.
     let apply signal order =
@@ -309,12 +315,14 @@ module Order =
         | (Created | Cancelled), PaymentSucceeded -> Refused NotPayable
 
         | AwaitingPayment, PaymentHasFailed -> becomes PaymentFailed
-        | (PaymentFailed | Completed | PartiallyRefunded | Refunded | Cancelled), PaymentHasFailed -> Unchanged
+        | (PaymentFailed | Completed | PartiallyRefunded | Refunded | Cancelled), PaymentHasFailed ->
+            Unchanged
         | Created, PaymentHasFailed -> Refused NotPaid
 
         | (Created | PaymentFailed), CancelRequested -> becomes Cancelled
         | Cancelled, CancelRequested -> Unchanged
-        | (AwaitingPayment | Completed | PartiallyRefunded | Refunded), CancelRequested -> Refused NotCancellable
+        | (AwaitingPayment | Completed | PartiallyRefunded | Refunded), CancelRequested ->
+            Refused NotCancellable
 
         | (Completed | PartiallyRefunded), RefundReserved reservation -> reserved reservation order
         | (Created | AwaitingPayment | PaymentFailed | Cancelled), RefundReserved _ -> Refused NotRefundable

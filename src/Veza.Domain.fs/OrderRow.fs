@@ -48,15 +48,7 @@ module OrderWords =
         | PartiallyRefunded -> "partially_refunded"
         | Refunded -> "refunded"
 
-    let every = [
-        Created
-        AwaitingPayment
-        Completed
-        PaymentFailed
-        Cancelled
-        PartiallyRefunded
-        Refunded
-    ]
+    let every = [ Created; AwaitingPayment; Completed; PaymentFailed; Cancelled; PartiallyRefunded; Refunded ]
 
     let signal signal =
         match signal with

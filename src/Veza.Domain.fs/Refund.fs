@@ -134,11 +134,13 @@ module Refund =
         | Submitted _, SentAgain -> Refused AlreadyDecided
 
         | Succeeded, ProviderSays(HasFailed _) -> Refused FailedAfterSuccess
-        | Succeeded, (ProviderSays(StillPending | HasSucceeded) | ProviderSilent | ProviderMissesIt) -> Unchanged
+        | Succeeded, (ProviderSays(StillPending | HasSucceeded) | ProviderSilent | ProviderMissesIt) ->
+            Unchanged
         | Succeeded, SentAgain -> Refused AlreadyDecided
 
         | Failed _, ProviderSays HasSucceeded -> Refused SucceededAfterFailure
-        | Failed _, (ProviderSays(StillPending | HasFailed _) | ProviderSilent | ProviderMissesIt) -> Unchanged
+        | Failed _, (ProviderSays(StillPending | HasFailed _) | ProviderSilent | ProviderMissesIt) ->
+            Unchanged
         | Failed _, SentAgain -> Refused AlreadyDecided
 
     /// What a worker does with a refund that has heard nothing for too long. Asking comes first; `missing` is
@@ -212,11 +214,7 @@ module Refund =
         | unknown -> Error $"No refund is of '{unknown}'."
 
     let private statusOf row =
-        let inquiry () : Inquiry = {
-            SentAt = row.SentAt.Value
-            Sends = row.Sends
-            DueAt = row.DueAt.Value
-        }
+        let inquiry () : Inquiry = { SentAt = row.SentAt.Value; Sends = row.Sends; DueAt = row.DueAt.Value }
 
         match row.Status, row.SentAt.HasValue && row.DueAt.HasValue, row.FailureCode, row.FailureMessage with
         | "pending", true, null, null -> Ok(Pending(inquiry ()))
@@ -228,8 +226,7 @@ module Refund =
 
     let private sharesOf row =
         let share seller amount =
-            SellerId.Parse seller
-            |> Result.map (fun seller -> { Seller = seller; Amount = amount })
+            SellerId.Parse seller |> Result.map (fun seller -> { Seller = seller; Amount = amount })
 
         (Seq.zip row.ShareSellers row.ShareAmounts, Ok [])
         ||> Seq.foldBack (fun (seller, amount) rest ->

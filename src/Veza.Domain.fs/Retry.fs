@@ -22,7 +22,7 @@ module Backoff =
     let spread policy retries (id: Guid) =
         let plain = delay policy retries
         let tenth = plain.Ticks / 10L
-        let seed = int64 (id.ToByteArray()[15]) * 31L + int64 retries * 17L
+        let seed = int64 (id.ToByteArray()[15]) * 31L + int64 (max retries 0) * 17L
         min policy.Cap (plain + TimeSpan.FromTicks(tenth * (seed % 256L) / 255L))
 
 /// The clocks and limits by which a transfer is sent and taken back.

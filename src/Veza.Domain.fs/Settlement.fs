@@ -19,12 +19,7 @@ type PaymentFact = {
 }
 
 /// A refund as Hyperswitch describes it.
-type RefundReport = {
-    Amount: int64
-    Currency: string
-    Payment: string
-    Says: RefundFact
-}
+type RefundReport = { Amount: int64; Currency: string; Payment: string; Says: RefundFact }
 
 /// Why a fact was put before a person instead of being believed.
 type Doubtful =
@@ -82,11 +77,16 @@ module Settlement =
 
     /// Against the frozen intent: a payment of another amount, currency or order completes nothing.
     let private mismatch (fact: PaymentFact) (order: Order) =
-        if fact.Payment <> (PaymentId.For order.Id).Value then Some PaymentDiffers
-        elif not (isNull fact.OrderNamed) && fact.OrderNamed <> order.Id.Value.ToString "D" then Some OrderDiffers
-        elif not (String.Equals(fact.Currency, order.Currency.Code, StringComparison.OrdinalIgnoreCase)) then Some CurrencyDiffers
-        elif fact.Amount <> order.Total then Some AmountDiffers
-        else None
+        if fact.Payment <> (PaymentId.For order.Id).Value then
+            Some PaymentDiffers
+        elif not (isNull fact.OrderNamed) && fact.OrderNamed <> order.Id.Value.ToString "D" then
+            Some OrderDiffers
+        elif not (String.Equals(fact.Currency, order.Currency.Code, StringComparison.OrdinalIgnoreCase)) then
+            Some CurrencyDiffers
+        elif fact.Amount <> order.Total then
+            Some AmountDiffers
+        else
+            None
 
     let private granted (order: Order) = [
         for line in order.Lines ->
@@ -173,7 +173,8 @@ module Settlement =
             | Some transfer ->
                 let claim = { Refund = refund.Id; Amount = sellerBack }
                 match Transfer.apply rules now (TransferSignal.RefundSucceeded claim) transfer with
-                | Transfers.Advanced(next, movements) -> Ok(Some(transfer, next, Ledger.ofMovements next movements))
+                | Transfers.Advanced(next, movements) ->
+                    Ok(Some(transfer, next, Ledger.ofMovements next movements))
                 | Transfers.Unchanged -> Ok None
                 | Transfers.Refused _ -> Error ClaimRefused
 
@@ -181,8 +182,7 @@ module Settlement =
         ||> List.foldBack (fun share rest ->
             rest
             |> Result.bind (fun tail ->
-                claim share
-                |> Result.map (fun claimed -> Option.toList claimed @ tail)))
+                claim share |> Result.map (fun claimed -> Option.toList claimed @ tail)))
 
     let private refunded rules now (refund: Refund) (order: Order) licenses transfers =
         let shares = givenBack refund order
@@ -201,7 +201,9 @@ module Settlement =
                         Revoked = revoked refund next licenses
                         Claimed = [ for before, after, _ in claimed -> before, after ]
                         Postings =
-                            Ledger.ofRefund [ for leg, part, fee, back in shares -> leg.Seller, part, fee, back ]
+                            Ledger.ofRefund [
+                                for leg, part, fee, back in shares -> leg.Seller, part, fee, back
+                            ]
                             @ List.collect (fun (_, _, postings) -> postings) claimed
                 }
 
@@ -212,12 +214,29 @@ module Settlement =
         | Orders.Unchanged -> Quarantined OrderNotRefundable
 
     /// The provider's word on a refund. Success settles the buyer's side at once, whatever Stripe's state.
-    let refundReported refundRules rules now (report: RefundReport) (refund: Refund) order licenses transfers =
+    let refundReported
+        refundRules
+        rules
+        now
+        (report: RefundReport)
+        (refund: Refund)
+        order
+        licenses
+        transfers
+        =
         if report.Payment <> (PaymentId.For refund.Order).Value then
             Quarantined PaymentDiffers
         elif report.Amount <> refund.Amount.Minor then
             Quarantined AmountDiffers
-        elif not (String.Equals(report.Currency, refund.Amount.Currency.Code, StringComparison.OrdinalIgnoreCase)) then
+        elif
+            not (
+                String.Equals(
+                    report.Currency,
+                    refund.Amount.Currency.Code,
+                    StringComparison.OrdinalIgnoreCase
+                )
+            )
+        then
             Quarantined CurrencyDiffers
         else
             match Refund.apply refundRules now (ProviderSays report.Says) refund with

@@ -230,7 +230,9 @@ module Specification =
 
         machine {
             Called = "order"
-            Start = Order.create (OrderId(id 4)) "buyer" euro Proportional [ line 5 60L; line 6 40L ] [ terms ] |> certain
+            Start =
+                Order.create (OrderId(id 4)) "buyer" euro Proportional [ line 5 60L; line 6 40L ] [ terms ]
+                |> certain
             Signals = [
                 PaymentRequested
                 PaymentSucceeded
@@ -294,8 +296,10 @@ module Specification =
         String.concat "\n" [
             "stateDiagram-v2"
             $"    [*] --> {machine.States.Head}"
-            for (from, target), signals in arrows machine |> List.groupBy (fun (from, target, _) -> from, target) do
-                let words = signals |> List.map (fun (_, _, signal) -> signal) |> List.distinct |> String.concat ", "
+            for (from, target), signals in
+                arrows machine |> List.groupBy (fun (from, target, _) -> from, target) do
+                let words =
+                    signals |> List.map (fun (_, _, signal) -> signal) |> List.distinct |> String.concat ", "
                 $"    {from} --> {target}: {words}"
             ""
         ]

@@ -24,13 +24,7 @@ type Move =
     | LookUp
 
 /// One money-moving call in progress. The key follows from it, so a crash forgets nothing.
-type Attempt = {
-    Operation: Operation
-    Move: Move
-    Retries: int
-    DueAt: DateTimeOffset
-    Waiting: Waiting
-}
+type Attempt = { Operation: Operation; Move: Move; Retries: int; DueAt: DateTimeOffset; Waiting: Waiting }
 
 /// What names the money that left.
 type Receipt =
@@ -155,11 +149,19 @@ type Transfer = private {
 
     /// Taken off before sending.
     member transfer.Withheld =
-        List.sum [ for claim, settling in transfer.settled do if settling.IsWithheld then claim.Amount ]
+        List.sum [
+            for claim, settling in transfer.settled do
+                if settling.IsWithheld then
+                    claim.Amount
+        ]
 
     /// Taken back through Stripe.
     member transfer.Returned =
-        List.sum [ for claim, settling in transfer.settled do if settling.IsReturned then claim.Amount ]
+        List.sum [
+            for claim, settling in transfer.settled do
+                if settling.IsReturned then
+                    claim.Amount
+        ]
 
     /// What is, or was, to be sent.
     member transfer.Sendable = transfer.amount.Minor - transfer.Withheld

@@ -31,8 +31,10 @@ module Transfer =
         match transfer.status, signal with
         | (Pending attempt | Failed attempt), TransferAnswered answer ->
             transfer |> sendAnswered rules now attempt answer
-        | (Pending attempt | Failed attempt), TransferSeen found -> transfer |> sendSeen rules now attempt found
-        | (Pending attempt | Failed attempt), RefundSucceeded claim -> transfer |> claimingUnsent claim attempt
+        | (Pending attempt | Failed attempt), TransferSeen found ->
+            transfer |> sendSeen rules now attempt found
+        | (Pending attempt | Failed attempt), RefundSucceeded claim ->
+            transfer |> claimingUnsent claim attempt
         | (Pending attempt | Failed attempt), LookUpFailed ->
             transfer |> stays (Pending(postponed rules.Sending now attempt))
         | Pending attempt, RetryRequested when attempt.Waiting.IsForPlatformFunds ->
@@ -40,12 +42,15 @@ module Transfer =
         | Pending _, (RetryRequested | WriteOffRequested) -> Refused NotRetryable
         | Failed attempt, RetryRequested -> transfer |> stays (Failed(restarted now attempt))
         | Failed _, WriteOffRequested -> Refused NotRetryable
-        | (Pending _ | Failed _), (ReversalAnswered _ | ReversalSeen _ | StripeIdMissing) -> Refused NothingSent
+        | (Pending _ | Failed _), (ReversalAnswered _ | ReversalSeen _ | StripeIdMissing) ->
+            Refused NothingSent
 
-        | Completed receipt, (TransferAnswered(Accepted id) | TransferSeen [ id ]) -> transfer |> isThe receipt id
+        | Completed receipt, (TransferAnswered(Accepted id) | TransferSeen [ id ]) ->
+            transfer |> isThe receipt id
         | Completed receipt, RefundSucceeded claim ->
             claiming claim transfer (fun next -> Advanced(withTheSeller now receipt next, []))
-        | Completed _, (TransferAnswered _ | TransferSeen _ | ReversalAnswered _ | ReversalSeen _) -> Unchanged
+        | Completed _, (TransferAnswered _ | TransferSeen _ | ReversalAnswered _ | ReversalSeen _) ->
+            Unchanged
         | Completed _, (LookUpFailed | StripeIdMissing) -> Unchanged
         | Completed _, (RetryRequested | WriteOffRequested) -> Refused NotRetryable
 
@@ -65,12 +70,18 @@ module Transfer =
         | ReversalPending(Unnamed, taking), (TransferAnswered(Accepted id) | TransferSeen [ id ]) ->
             transfer |> stays (ReversalPending(Named id, taking))
         | ReversalPending(Named known, _), (TransferAnswered(Accepted id) | TransferSeen [ id ]) ->
-            if known = id then Unchanged else Refused AnotherTransferExists
+            if known = id then
+                Unchanged
+            else
+                Refused AnotherTransferExists
         | ReversalPending _, (TransferAnswered _ | TransferSeen _) -> Unchanged
         | ReversalPending _, (RetryRequested | WriteOffRequested) -> Refused NotRetryable
 
         | Reversed receipt, (TransferAnswered(Accepted id) | TransferSeen [ id ]) ->
-            if receipt = Named id then Unchanged else Refused AnotherTransferExists
+            if receipt = Named id then
+                Unchanged
+            else
+                Refused AnotherTransferExists
         | Reversed _, (TransferAnswered _ | TransferSeen _ | ReversalAnswered _ | ReversalSeen _) -> Unchanged
         | Reversed _, (LookUpFailed | StripeIdMissing) -> Unchanged
         | Reversed _, RefundSucceeded claim -> claiming claim transfer (fun _ -> Refused NothingToReverse)
@@ -78,7 +89,8 @@ module Transfer =
 
         | PermanentlyFailed(SendingFailed _, _), (TransferAnswered(Accepted id) | TransferSeen [ id ]) ->
             transfer |> sent now id
-        | PermanentlyFailed(SendingFailed _, _), (TransferAnswered _ | TransferSeen _ | LookUpFailed) -> Unchanged
+        | PermanentlyFailed(SendingFailed _, _), (TransferAnswered _ | TransferSeen _ | LookUpFailed) ->
+            Unchanged
         | PermanentlyFailed(SendingFailed attempt, _), RefundSucceeded claim ->
             transfer |> claimingUnsent claim attempt
         | PermanentlyFailed(SendingFailed attempt, _), RetryRequested ->
@@ -96,7 +108,10 @@ module Transfer =
             transfer |> stays (PermanentlyFailed(ReversingFailed(Named id, taking), why))
         | PermanentlyFailed(ReversingFailed(Named known, _), _),
           (TransferAnswered(Accepted id) | TransferSeen [ id ]) ->
-            if known = id then Unchanged else Refused AnotherTransferExists
+            if known = id then
+                Unchanged
+            else
+                Refused AnotherTransferExists
         | PermanentlyFailed(ReversingFailed _, _), (TransferAnswered _ | TransferSeen _) -> Unchanged
         | PermanentlyFailed(ReversingFailed _, _), (LookUpFailed | StripeIdMissing) -> Unchanged
         | PermanentlyFailed(ReversingFailed _, _), RefundSucceeded claim ->
@@ -104,7 +119,8 @@ module Transfer =
         | PermanentlyFailed(ReversingFailed(receipt, taking), _), RetryRequested ->
             let taking = { taking with Attempt = restarted now taking.Attempt }
             transfer |> stays (ReversalPending(receipt, taking))
-        | PermanentlyFailed(ReversingFailed(Named id, _), _), WriteOffRequested -> writtenOff transfer (Some id)
+        | PermanentlyFailed(ReversingFailed(Named id, _), _), WriteOffRequested ->
+            writtenOff transfer (Some id)
         | PermanentlyFailed(ReversingFailed(Unnamed, _), _), WriteOffRequested -> writtenOff transfer None
 
         | Cancelled, (TransferAnswered(Accepted _) | TransferSeen(_ :: _)) -> Refused MovedAfterAll
@@ -114,15 +130,18 @@ module Transfer =
         | Cancelled, (RetryRequested | WriteOffRequested) -> Refused NotRetryable
 
         | WrittenOff(Some known), (TransferAnswered(Accepted id) | TransferSeen [ id ]) ->
-            if known = id then Unchanged else Refused AnotherTransferExists
+            if known = id then
+                Unchanged
+            else
+                Refused AnotherTransferExists
         | WrittenOff None, (TransferAnswered(Accepted _) | TransferSeen(_ :: _)) -> Refused MovedAfterAll
         | WrittenOff _, (TransferAnswered _ | TransferSeen _ | LookUpFailed | StripeIdMissing) -> Unchanged
-        | WrittenOff _, (ReversalAnswered(Accepted _) | ReversalSeen { Ours = Some _ }) -> Refused MovedAfterAll
+        | WrittenOff _, (ReversalAnswered(Accepted _) | ReversalSeen { Ours = Some _ }) ->
+            Refused MovedAfterAll
         | WrittenOff _, (ReversalAnswered _ | ReversalSeen _) -> Unchanged
         | WrittenOff(Some id), RefundSucceeded claim ->
             claiming claim transfer (fun next -> Advanced(withTheSeller now (Named id) next, []))
-        | WrittenOff None, RefundSucceeded claim ->
-            claiming claim transfer (fun next -> writtenOff next None)
+        | WrittenOff None, RefundSucceeded claim -> claiming claim transfer (fun next -> writtenOff next None)
         | WrittenOff _, (RetryRequested | WriteOffRequested) -> Refused NotRetryable
 
     /// Read from where the transfer stands, not from how it got there, so a restart loses nothing.
@@ -150,7 +169,10 @@ module Transfer =
     let claimed rules (now: DateTimeOffset) transfer =
         let take attempt =
             let attempt =
-                if Operation.keyIsStale now attempt.Operation then { attempt with Move = LookUp } else attempt
+                if Operation.keyIsStale now attempt.Operation then
+                    { attempt with Move = LookUp }
+                else
+                    attempt
             let operation =
                 match attempt.Move with
                 | Send -> Operation.sending now attempt.Operation
@@ -173,7 +195,8 @@ module Transfer =
     /// must not be taken for the answer to the present one.
     let asksUnder key transfer =
         match duty transfer with
-        | Some(SendTransfer(_, current) | FindTransfer current | SendReversal(_, _, current) | FindReversal(_, current)) ->
+        | Some(SendTransfer(_, current) | FindTransfer current | SendReversal(_, _, current) | FindReversal(_,
+                                                                                                            current)) ->
             current = key
         | Some ReportMissingId
         | None -> false

@@ -90,7 +90,8 @@ module TransferRow =
             DueAt = Nullable()
             WaitingFor = null
             GivenUp = null
-            TroubleCause = trouble |> Option.map (fun refusal -> TransferWords.cause refusal.Cause) |> Option.toObj
+            TroubleCause =
+                trouble |> Option.map (fun refusal -> TransferWords.cause refusal.Cause) |> Option.toObj
             TroubleCode = trouble |> Option.map _.Code |> Option.toObj
             TroubleMessage = trouble |> Option.map _.Message |> Option.toObj
             Taking = Nullable()
@@ -177,7 +178,11 @@ module TransferRow =
                     Operation = { Generation = row.Generation; Certainty = certainty }
                     Move = move
                     Retries = row.RetryCount
-                    DueAt = (if row.DueAt.HasValue then row.DueAt.Value else DateTimeOffset.MinValue)
+                    DueAt =
+                        (if row.DueAt.HasValue then
+                             row.DueAt.Value
+                         else
+                             DateTimeOffset.MinValue)
                     Waiting = waiting
                 }
             | Error why -> Error why
@@ -198,8 +203,7 @@ module TransferRow =
         | "written_off", null -> Ok(Some Forgiven)
         | "reversed", null -> Ok(Some(Returned(None, row.AdoptedAmount)))
         | "reversed", NonNull text ->
-            StripeReversalId.Parse text
-            |> Result.map (fun id -> Some(Returned(Some id, row.AdoptedAmount)))
+            StripeReversalId.Parse text |> Result.map (fun id -> Some(Returned(Some id, row.AdoptedAmount)))
         | ("pending" | "failed"), null -> Ok None
         | unknown -> Error $"No reversal looks like %A{unknown}."
 
@@ -212,7 +216,9 @@ module TransferRow =
         | unknown -> Error $"No trouble looks like %A{unknown}."
 
     let private takingOf (row: TransferRow) (claims: ReversalRow list) =
-        match claims |> List.tryFind (fun claim -> row.Taking.HasValue && claim.RefundId = row.Taking.Value) with
+        match
+            claims |> List.tryFind (fun claim -> row.Taking.HasValue && claim.RefundId = row.Taking.Value)
+        with
         | Some claim ->
             attemptOf row
             |> Result.map (fun attempt -> { Claim = claimOf claim; Adopted = row.Adopted; Attempt = attempt })
@@ -236,7 +242,8 @@ module TransferRow =
                 if row.Taking.HasValue then
                     withReceipt row (fun receipt ->
                         takingOf row claims
-                        |> Result.map (fun taking -> PermanentlyFailed(ReversingFailed(receipt, taking), why)))
+                        |> Result.map (fun taking ->
+                            PermanentlyFailed(ReversingFailed(receipt, taking), why)))
                 else
                     attemptOf row
                     |> Result.map (fun attempt -> PermanentlyFailed(SendingFailed attempt, why)))
@@ -249,17 +256,26 @@ module TransferRow =
         | unknown -> Error $"No transfer stands like %A{unknown}."
 
     let private all results =
-        (results, Ok []) ||> List.foldBack (fun result rest -> Result.bind (fun head -> Result.map (fun tail -> head :: tail) rest) result)
+        (results, Ok [])
+        ||> List.foldBack (fun result rest ->
+            Result.bind (fun head -> Result.map (fun tail -> head :: tail) rest) result)
 
     /// The transfer that left these rows behind.
     let ofRow (row: TransferRow) (reversals: ReversalRow seq) =
         let claims = reversals |> Seq.sortBy _.Position |> List.ofSeq
 
-        let settlings = claims |> List.map (fun claim -> settlingOf claim |> Result.map (fun settling -> claim, settling)) |> all
+        let settlings =
+            claims
+            |> List.map (fun claim -> settlingOf claim |> Result.map (fun settling -> claim, settling))
+            |> all
 
         match settlings, statusOf row claims, troubleOf row with
         | Ok settlings, Ok status, Ok trouble ->
-            match SellerId.Parse row.SellerId, StripeAccountId.Parse row.StripeAccountId, Currency.parse row.Currency with
+            match
+                SellerId.Parse row.SellerId,
+                StripeAccountId.Parse row.StripeAccountId,
+                Currency.parse row.Currency
+            with
             | Ok seller, Ok account, Ok currency ->
                 Ok {
                     id = TransferId row.Id
@@ -276,7 +292,10 @@ module TransferRow =
                     ]
                     queue = [
                         for claim, settling in settlings do
-                            if settling.IsNone && not (row.Taking.HasValue && row.Taking.Value = claim.RefundId) then
+                            if
+                                settling.IsNone
+                                && not (row.Taking.HasValue && row.Taking.Value = claim.RefundId)
+                            then
                                 claimOf claim
                     ]
                     trouble = trouble

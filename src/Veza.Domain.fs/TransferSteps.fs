@@ -24,9 +24,17 @@ module internal TransferSteps =
         let due = now + Backoff.spread policy attempt.Retries transfer.id.Value
         again waiting due { attempt with Retries = attempt.Retries + 1 }
 
-    let hindered policy (now: DateTimeOffset) attempt =
-        let attempt = { attempt with Operation = Operation.unsending attempt.Operation }
-        again ForProvider (now + Backoff.delay policy 0) attempt
+    /// Nothing happened this time. A key in use is another matter: somebody's request under it is still running.
+    let hindered policy (now: DateTimeOffset) hindrance attempt =
+        let operation =
+            match hindrance with
+            | RateLimited
+            | CircuitOpen
+            | Unreachable
+            | ObjectLocked
+            | Unauthorized -> Operation.unsending attempt.Operation
+            | KeyInUse -> attempt.Operation
+        again ForProvider (now + Backoff.delay policy 0) { attempt with Operation = operation }
 
     /// The look-up came to nothing: another one, later.
     let postponed policy (now: DateTimeOffset) attempt =
@@ -41,7 +49,11 @@ module internal TransferSteps =
 
     /// An operator's fresh start. What is in doubt is looked up before anything is sent.
     let restarted now attempt =
-        let move = if attempt.Operation.Certainty.IsUnsent then Send else LookUp
+        let move =
+            if attempt.Operation.Certainty.IsUnsent then
+                Send
+            else
+                LookUp
         { again Due now attempt with Move = move; Retries = 0 }
 
     // What the transfer becomes.
@@ -54,14 +66,20 @@ module internal TransferSteps =
         transfer
         |> troubled { Cause = OtherCause; Code = "in_doubt"; Message = $"No definite answer (%A{doubt})." }
 
-    /// The seller has the money; the oldest waiting claim, if there is one, is next.
-    let withTheSeller now receipt transfer =
-        match transfer.queue with
-        | claim :: rest ->
+    /// The seller has the money, less what was taken back; the oldest waiting claim, if there is one, is next.
+    let withTheSeller now receipt (transfer: Transfer) =
+        let isWrittenOff = transfer.settled |> List.exists (fun (_, settling) -> settling.IsForgiven)
+
+        match transfer.queue, receipt with
+        | claim :: rest, _ ->
             let taking = { Claim = claim; Adopted = 0L; Attempt = attemptAt now Due }
             { transfer with status = ReversalPending(receipt, taking); queue = rest }
-        | [] when transfer.Unclaimed = 0L && transfer.Returned > 0L -> { transfer with status = Reversed receipt }
-        | [] -> { transfer with status = Completed receipt }
+        | [], Named id when isWrittenOff -> { transfer with status = WrittenOff(Some id) }
+        | [], _ when transfer.Withheld + transfer.Returned = transfer.amount.Minor -> {
+            transfer with
+                status = Reversed receipt
+          }
+        | [], (Named _ | Unnamed) -> { transfer with status = Completed receipt }
 
     let sent now stripeId transfer =
         Advanced(
@@ -80,7 +98,11 @@ module internal TransferSteps =
     let withholding transfer =
         let settled = transfer.settled @ [ for claim in transfer.queue -> claim, Withheld ]
         let next = { transfer with settled = settled; queue = [] }
-        let next = if next.Sendable = 0L then { next with status = Cancelled } else next
+        let next =
+            if next.Sendable = 0L then
+                { next with status = Cancelled }
+            else
+                next
         next, [ for claim in transfer.queue -> ClaimWithheld claim.Amount ]
 
     let claiming claim transfer proceed =
@@ -94,10 +116,27 @@ module internal TransferSteps =
         else
             proceed { transfer with queue = transfer.queue @ [ claim ] }
 
-    /// Not sent: the transfer shrinks. Sent or in doubt: the claim waits for the transfer's outcome.
-    let claimingUnsent claim attempt transfer =
+    /// Not sent: the transfer shrinks, under a new key because another amount is another request. Sent or in
+    /// doubt: the claim waits for the transfer's outcome.
+    let claimingUnsent claim attempt (transfer: Transfer) =
         claiming claim transfer (fun next ->
-            if attempt.Operation.Certainty.IsUnsent then Advanced(withholding next) else Advanced(next, []))
+            if attempt.Operation.Certainty.IsUnsent then
+                let next, movements = withholding next
+                let status =
+                    match next.status with
+                    | Pending _ -> Pending(renewed attempt)
+                    | Failed _ -> Failed(renewed attempt)
+                    | PermanentlyFailed(SendingFailed _, why) ->
+                        PermanentlyFailed(SendingFailed(renewed attempt), why)
+                    | PermanentlyFailed(ReversingFailed _, _)
+                    | Completed _
+                    | ReversalPending _
+                    | Reversed _
+                    | Cancelled
+                    | WrittenOff _ -> next.status
+                Advanced({ next with status = status }, movements)
+            else
+                Advanced(next, []))
 
     let sendRefused rules now attempt refusal transfer =
         let next, movements = transfer |> troubled refusal |> withholding
@@ -111,18 +150,23 @@ module internal TransferSteps =
                 PermanentlyFailed(SendingFailed attempt, RetriesExhausted)
             | OtherCause -> Failed(spent rules.Sending now transfer ForRetry attempt)
 
-        Advanced((if next.status.IsCancelled then next else { next with status = status }), movements)
+        Advanced(
+            (if next.status.IsCancelled then
+                 next
+             else
+                 { next with status = status }),
+            movements
+        )
 
     let sendAnswered rules now attempt answer transfer =
         match Operation.next now attempt.Operation answer with
         | Done stripeId -> sent now stripeId transfer
         | Declined refusal -> sendRefused rules now attempt refusal transfer
-        | Hindered _ -> transfer |> stays (Pending(hindered rules.Sending now attempt))
+        | Hindered hindrance -> transfer |> stays (Pending(hindered rules.Sending now hindrance attempt))
         | AskAgain doubt when isExhausted rules.Sending attempt ->
             doubting doubt transfer |> stays (Pending(lookingUp now attempt))
         | AskAgain doubt ->
-            doubting doubt transfer
-            |> stays (Pending(spent rules.Sending now transfer ForAnswer attempt))
+            doubting doubt transfer |> stays (Pending(spent rules.Sending now transfer ForAnswer attempt))
         | LookUpFirst
         | Gone -> transfer |> stays (Pending(lookingUp now attempt))
 
@@ -154,7 +198,8 @@ module internal TransferSteps =
         | Done reversalId ->
             transfer |> givenBack now receipt taking (Returned(Some reversalId, taking.Adopted))
         | Declined refusal -> transfer |> reversalRefused rules now receipt taking refusal
-        | Hindered _ -> transfer |> stays (waiting (hindered rules.Reversing now taking.Attempt))
+        | Hindered hindrance ->
+            transfer |> stays (waiting (hindered rules.Reversing now hindrance taking.Attempt))
         | AskAgain doubt when isExhausted rules.Reversing taking.Attempt ->
             doubting doubt transfer |> stays (waiting (lookingUp now taking.Attempt))
         | AskAgain doubt ->

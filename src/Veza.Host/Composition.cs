@@ -1,7 +1,7 @@
-using Microsoft.AspNetCore.Diagnostics;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Serilog;
 using Serilog.Events;
+using Serilog.Extensions.Logging;
 using Serilog.Formatting.Compact;
 using Veza.Adapters;
 using Veza.Adapters.Hyperswitch;
@@ -40,7 +40,7 @@ static class Composition
         ConsolePages.AddTo(builder.Services);
 
         var app = builder.Build();
-        app.UseExceptionHandler(handler => handler.Run(AnswerUnexpected));
+        app.UseMiddleware<FaultGate>();
         app.UseStatusCodePages(context => AnswerBare(context.HttpContext));
         app.UseRouting();
         ConsolePages.Use(app);
@@ -155,12 +155,13 @@ static class Composition
 
     static void Configure(LoggerConfiguration logging, Settings settings)
     {
+        var level = LevelConvert.ToSerilogLevel(settings.LogLevel);
+        var quiet = level > LogEventLevel.Warning ? level : LogEventLevel.Warning;
         logging
-            .MinimumLevel.Information()
-            .MinimumLevel.Override("Microsoft", LogEventLevel.Warning)
-            .MinimumLevel.Override("Microsoft.Hosting.Lifetime", LogEventLevel.Information)
-            .MinimumLevel.Override("System.Net.Http", LogEventLevel.Warning)
-            .MinimumLevel.Override("Polly", LogEventLevel.Error);
+            .MinimumLevel.Is(level)
+            .MinimumLevel.Override("Microsoft", quiet)
+            .MinimumLevel.Override("System.Net.Http", quiet)
+            .MinimumLevel.Override("Polly", LogEventLevel.Fatal);
         if (settings.LogFormat == "json")
         {
             logging.WriteTo.Console(new RenderedCompactJsonFormatter());
@@ -171,18 +172,14 @@ static class Composition
         }
     }
 
-    static Task AnswerUnexpected(HttpContext context)
-    {
-        var error = context.Features.Get<IExceptionHandlerFeature>()!.Error;
-        return Problem.Unexpected(error).ExecuteAsync(context);
-    }
-
     /// <summary>What routing answers by itself: no such route, no such method.</summary>
     static Task AnswerBare(HttpContext context) =>
         context.Response.StatusCode switch
         {
             404 => Problem.NotFound("resource").ExecuteAsync(context),
-            405 => Problem.Of(405, "method_not_allowed", "This path does not take this method.").ExecuteAsync(context),
+            405 => Problem
+                .Of(405, "method_not_allowed", "This path does not take this method.")
+                .ExecuteAsync(context),
             415 => Problem.Of(415, "unsupported_media_type", "Send application/json.").ExecuteAsync(context),
             _ => Task.CompletedTask,
         };

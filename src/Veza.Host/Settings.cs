@@ -36,6 +36,7 @@ sealed record Settings
     public required TimeSpan FundsRetryInterval { get; init; }
     public required TimeSpan Lease { get; init; }
     public required string LogFormat { get; init; }
+    public required LogLevel LogLevel { get; init; }
 
     public TransferRules TransferRules => new(Transfers.Retry, Reversals.Retry, FundsRetryInterval, Lease);
 
@@ -84,6 +85,7 @@ sealed class SettingsReader(IConfiguration configuration)
             FundsRetryInterval = Duration("FUNDS_RETRY_INTERVAL", "1h"),
             Lease = Duration("WORKER_LEASE", "2m"),
             LogFormat = Read("LOG_FORMAT", "text", LogFormat),
+            LogLevel = Read("LOG_LEVEL", "information", Level),
         };
         return Faults.Any()
             ? null
@@ -114,6 +116,7 @@ sealed class SettingsReader(IConfiguration configuration)
                 FundsRetryInterval = settings.FundsRetryInterval,
                 Lease = settings.Lease,
                 LogFormat = settings.LogFormat!,
+                LogLevel = settings.LogLevel,
             };
     }
 
@@ -156,12 +159,16 @@ sealed class SettingsReader(IConfiguration configuration)
         }
     }
 
-    string? Text(string name, string? byDefault, bool secret = false) => Read(name, byDefault, text => text, secret);
+    string? Text(string name, string? byDefault, bool secret = false) =>
+        Read(name, byDefault, text => text, secret);
 
     string? Optional(string name, bool secret)
     {
         var value = configuration[name]?.Trim();
-        var shown = string.IsNullOrEmpty(value) ? "(not set)" : secret ? Mask(value) : value;
+        var shown =
+            string.IsNullOrEmpty(value) ? "(not set)"
+            : secret ? Mask(value)
+            : value;
         reports.Add(new(name, shown, null, string.IsNullOrEmpty(value)));
         return string.IsNullOrEmpty(value) ? null : value;
     }
@@ -170,7 +177,8 @@ sealed class SettingsReader(IConfiguration configuration)
         Read(
             name,
             byDefault,
-            text => bool.TryParse(text, out var flag) ? flag : throw new FormatException("must be true or false")
+            text =>
+                bool.TryParse(text, out var flag) ? flag : throw new FormatException("must be true or false")
         );
 
     int Number(string name, string byDefault, int least, int most) =>
@@ -196,7 +204,8 @@ sealed class SettingsReader(IConfiguration configuration)
         );
 
     static Uri Url(string text) =>
-        Uri.TryCreate(text.TrimEnd('/') + "/", UriKind.Absolute, out var url) && url.Scheme is "http" or "https"
+        Uri.TryCreate(text.TrimEnd('/') + "/", UriKind.Absolute, out var url)
+        && url.Scheme is "http" or "https"
             ? url
             : throw new FormatException("must be an http:// or https:// address");
 
@@ -211,7 +220,15 @@ sealed class SettingsReader(IConfiguration configuration)
     static string LogFormat(string text) =>
         text is "text" or "json" ? text : throw new FormatException("must be text or json");
 
-    static string Mask(string secret) => secret.Length > 12 ? $"{secret[..4]}…({secret.Length} characters)" : "…";
+    static LogLevel Level(string text) =>
+        Enum.TryParse<LogLevel>(text, ignoreCase: true, out var level)
+        && Enum.IsDefined(level)
+        && !int.TryParse(text, out _)
+            ? level
+            : throw new FormatException("must be debug, information, warning, error or critical");
+
+    static string Mask(string secret) =>
+        secret.Length > 12 ? $"{secret[..4]}…({secret.Length} characters)" : "…";
 }
 
 /// <summary>Durations as an operator writes them: <c>500ms</c>, <c>30s</c>, <c>1m</c>, <c>1h30m</c>.</summary>

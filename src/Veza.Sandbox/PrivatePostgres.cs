@@ -35,10 +35,15 @@ public sealed class PrivatePostgres : IAsyncDisposable
             .Split(Path.PathSeparator)
             .Concat(
                 Directory.Exists("/usr/lib/postgresql")
-                    ? Directory.GetDirectories("/usr/lib/postgresql").OrderDescending().Select(version => Path.Combine(version, "bin"))
+                    ? Directory
+                        .GetDirectories("/usr/lib/postgresql")
+                        .OrderDescending()
+                        .Select(version => Path.Combine(version, "bin"))
                     : []
             )
-            .FirstOrDefault(path => File.Exists(Path.Combine(path, "initdb")) && File.Exists(Path.Combine(path, "postgres")));
+            .FirstOrDefault(path =>
+                File.Exists(Path.Combine(path, "initdb")) && File.Exists(Path.Combine(path, "postgres"))
+            );
 
     /// <exception cref="InvalidOperationException">There are no binaries, or the server does not start.</exception>
     public static async Task<PrivatePostgres> Start(CancellationToken cancellation)
@@ -67,8 +72,19 @@ public sealed class PrivatePostgres : IAsyncDisposable
         await Run(
             Path.Combine(binaries, "initdb"),
             [
-                "-D", Path.Combine(folder, "data"), "-U", "veza", "-A", "scram-sha-256",
-                "--pwfile", Path.Combine(folder, "password"), "-E", "UTF8", "--locale", "C", "--no-sync",
+                "-D",
+                Path.Combine(folder, "data"),
+                "-U",
+                "veza",
+                "-A",
+                "scram-sha-256",
+                "--pwfile",
+                Path.Combine(folder, "password"),
+                "-E",
+                "UTF8",
+                "--locale",
+                "C",
+                "--no-sync",
             ],
             cancellation,
             asPostgres: true
@@ -81,9 +97,22 @@ public sealed class PrivatePostgres : IAsyncDisposable
         var (file, arguments) = AsPostgres(
             Path.Combine(binaries, "postgres"),
             [
-                "-D", Path.Combine(folder, "data"), "-p", $"{Port}", "-k", folder,
-                "-c", "listen_addresses=127.0.0.1", "-c", "max_connections=200", "-c", "shared_buffers=256MB",
-                "-c", "max_wal_size=2GB", "-c", "log_min_messages=warning",
+                "-D",
+                Path.Combine(folder, "data"),
+                "-p",
+                $"{Port}",
+                "-k",
+                folder,
+                "-c",
+                "listen_addresses=127.0.0.1",
+                "-c",
+                "max_connections=200",
+                "-c",
+                "shared_buffers=256MB",
+                "-c",
+                "max_wal_size=2GB",
+                "-c",
+                "log_min_messages=warning",
             ]
         );
         var start = new ProcessStartInfo(file, arguments)
@@ -102,14 +131,18 @@ public sealed class PrivatePostgres : IAsyncDisposable
 
     async Task WaitUntilReady(CancellationToken cancellation)
     {
-        var postgresDatabase = $"Host=127.0.0.1;Port={Port};Username=veza;Database=postgres;Password=veza;Pooling=false";
+        var postgresDatabase =
+            $"Host=127.0.0.1;Port={Port};Username=veza;Database=postgres;Password=veza;Pooling=false";
         for (var tries = 0; ; tries++)
         {
             try
             {
                 await using var connection = new NpgsqlConnection(postgresDatabase);
                 await connection.OpenAsync(cancellation);
-                await using var exists = new NpgsqlCommand("select 1 from pg_database where datname = 'veza'", connection);
+                await using var exists = new NpgsqlCommand(
+                    "select 1 from pg_database where datname = 'veza'",
+                    connection
+                );
                 if (await exists.ExecuteScalarAsync(cancellation) is null)
                 {
                     await using var create = new NpgsqlCommand("create database veza", connection);
@@ -161,9 +194,15 @@ public sealed class PrivatePostgres : IAsyncDisposable
 
     static bool IsRoot => Environment.UserName == "root";
 
-    static (string File, IReadOnlyList<string> Arguments) AsPostgres(string program, IReadOnlyList<string> arguments) =>
+    static (string File, IReadOnlyList<string> Arguments) AsPostgres(
+        string program,
+        IReadOnlyList<string> arguments
+    ) =>
         IsRoot
-            ? ("setpriv", ["--reuid", "postgres", "--regid", "postgres", "--init-groups", program, .. arguments])
+            ? (
+                "setpriv",
+                ["--reuid", "postgres", "--regid", "postgres", "--init-groups", program, .. arguments]
+            )
             : (program, arguments);
 
     static int FreePort()

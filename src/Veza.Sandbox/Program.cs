@@ -5,20 +5,45 @@ using Veza.Sandbox;
 using Veza.Sandbox.Demo;
 
 var veza = new Option<string>("--veza") { Description = "The veza executable", Required = true };
-var port = new Option<int>("--port") { Description = "The simulated providers' port", DefaultValueFactory = _ => 5090 };
-var orders = new Option<int>("--orders") { Description = "How many orders the demo plays", DefaultValueFactory = _ => 120 };
+var port = new Option<int>("--port")
+{
+    Description = "The simulated providers' port",
+    DefaultValueFactory = _ => 5090,
+};
+var orders = new Option<int>("--orders")
+{
+    Description = "How many orders the demo plays",
+    DefaultValueFactory = _ => 120,
+};
 var stay = new Option<bool>("--stay") { Description = "Keep everything running for the browser" };
 
-var demo = new Command("demo", "Plays the main story against a real host and compares the books") { veza, orders, stay };
+var demo = new Command("demo", "Plays the main story against a real host and compares the books")
+{
+    veza,
+    orders,
+    stay,
+};
 demo.SetAction(
     (parsed, cancellation) =>
-        Commands.Demo(parsed.GetRequiredValue(veza), parsed.GetValue(orders), parsed.GetValue(stay), cancellation)
+        Commands.Demo(
+            parsed.GetRequiredValue(veza),
+            parsed.GetValue(orders),
+            parsed.GetValue(stay),
+            cancellation
+        )
 );
-var run = new Command("run", "Runs PostgreSQL, the simulated providers and the host until Ctrl-C") { veza, port };
+var run = new Command("run", "Runs PostgreSQL, the simulated providers and the host until Ctrl-C")
+{
+    veza,
+    port,
+};
 run.SetAction(
     (parsed, cancellation) => Commands.Run(parsed.GetRequiredValue(veza), parsed.GetValue(port), cancellation)
 );
-var providers = new Command("providers", "Runs only the simulated Hyperswitch and Stripe until Ctrl-C") { port };
+var providers = new Command("providers", "Runs only the simulated Hyperswitch and Stripe until Ctrl-C")
+{
+    port,
+};
 providers.SetAction((parsed, cancellation) => Commands.Providers(parsed.GetValue(port), cancellation));
 
 return await new RootCommand("Simulated Hyperswitch and Stripe Connect, and the demo that plays on them.")
@@ -66,7 +91,9 @@ static class Commands
                 stage.OperatorKey,
                 stage.Providers.HyperswitchUrl
             );
-            console.MarkupLine($"[bold]Veza[/] at {stage.Veza.Address}, operator key [bold]{stage.OperatorKey}[/]");
+            console.MarkupLine(
+                $"[bold]Veza[/] at {stage.Veza.Address}, operator key [bold]{stage.OperatorKey}[/]"
+            );
             await new Story(stage, shop, console, orders).Play(cancellation);
             var agree = await new Comparison(stage, shop, console).Show(cancellation);
             console.MarkupLine(

@@ -15,7 +15,10 @@ public sealed class SandboxServer : IAsyncDisposable
     {
         this.app = app;
         World = world;
-        Address = app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.First();
+        Address = app
+            .Services.GetRequiredService<IServer>()
+            .Features.Get<IServerAddressesFeature>()!
+            .Addresses.First();
     }
 
     public Simulation World { get; }

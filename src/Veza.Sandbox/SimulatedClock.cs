@@ -5,7 +5,8 @@ public sealed class SimulatedClock : TimeProvider
 {
     long ahead;
 
-    public override DateTimeOffset GetUtcNow() => base.GetUtcNow() + TimeSpan.FromTicks(Volatile.Read(ref ahead));
+    public override DateTimeOffset GetUtcNow() =>
+        base.GetUtcNow() + TimeSpan.FromTicks(Volatile.Read(ref ahead));
 
     public void Jump(TimeSpan by) => Interlocked.Add(ref ahead, by.Ticks);
 }

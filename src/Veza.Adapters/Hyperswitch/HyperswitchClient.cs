@@ -94,7 +94,14 @@ public sealed class HyperswitchClient(HttpClient http, string? profileId)
 
     /// <summary>Asks what became of a refund.</summary>
     public Task<Answered<ProviderRefund>> GetRefund(ProviderRefundId id, CancellationToken cancellation) =>
-        Send(HttpMethod.Get, $"refunds/{id.Value}?force_sync=true", null, null, HyperswitchJson.Refund, cancellation);
+        Send(
+            HttpMethod.Get,
+            $"refunds/{id.Value}?force_sync=true",
+            null,
+            null,
+            HyperswitchJson.Refund,
+            cancellation
+        );
 
     async Task<Answered<T>> Send<T>(
         HttpMethod method,
@@ -119,7 +126,9 @@ public sealed class HyperswitchClient(HttpClient http, string? profileId)
             }
 
             using var response = await http.SendAsync(request, cancellation);
-            var requestId = response.Headers.TryGetValues("x-request-id", out var ids) ? ids.FirstOrDefault() : null;
+            var requestId = response.Headers.TryGetValues("x-request-id", out var ids)
+                ? ids.FirstOrDefault()
+                : null;
             var text = await response.Content.ReadAsStringAsync(cancellation);
             return new(Classify((int)response.StatusCode, text, read), requestId);
         }

@@ -35,7 +35,9 @@ public static class HyperswitchJson
         new(
             Text(payment, "payment_id"),
             Text(payment, "status"),
-            OptionalNumber(payment, "amount_received") is { } received and > 0 ? received : Number(payment, "amount"),
+            OptionalNumber(payment, "amount_received") is { } received and > 0
+                ? received
+                : Number(payment, "amount"),
             Text(payment, "currency"),
             OptionalText(payment, "client_secret"),
             payment.TryGetProperty("metadata", out var metadata) && metadata.ValueKind == JsonValueKind.Object

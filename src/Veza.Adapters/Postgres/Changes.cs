@@ -78,12 +78,25 @@ public sealed class Changes
         Note("transfer", after.Id.Value, after.Order, from, after.Status.Word(), signal, cause);
     }
 
-    public void Post(OrderId order, Currency currency, string source, Guid sourceId, IEnumerable<Posting> postings)
+    public void Post(
+        OrderId order,
+        Currency currency,
+        string source,
+        Guid sourceId,
+        IEnumerable<Posting> postings
+    )
     {
         foreach (var posting in postings)
         {
             Entries.Add(
-                new Entry(order.Value, source, sourceId, posting.Account.Word(), currency.Code, posting.Amount)
+                new Entry(
+                    order.Value,
+                    source,
+                    sourceId,
+                    posting.Account.Word(),
+                    currency.Code,
+                    posting.Amount
+                )
             );
         }
     }

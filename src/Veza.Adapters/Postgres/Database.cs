@@ -11,9 +11,11 @@ public static class Database
     /// <exception cref="FormatException">It is neither; the message says why, without the password.</exception>
     public static NpgsqlConnectionStringBuilder Parse(string text)
     {
-        var settings = text.StartsWith("postgres", StringComparison.OrdinalIgnoreCase) && text.Contains("://", StringComparison.Ordinal)
-            ? FromUrl(text)
-            : FromKeywords(text);
+        var settings =
+            text.StartsWith("postgres", StringComparison.OrdinalIgnoreCase)
+            && text.Contains("://", StringComparison.Ordinal)
+                ? FromUrl(text)
+                : FromKeywords(text);
         if (string.IsNullOrEmpty(settings.Host))
         {
             throw new FormatException("it names no host");
@@ -66,7 +68,11 @@ public static class Database
             settings.Database = Uri.UnescapeDataString(path[1]);
         }
 
-        foreach (var pair in query.Skip(1).SelectMany(part => part.Split('&', StringSplitOptions.RemoveEmptyEntries)))
+        foreach (
+            var pair in query
+                .Skip(1)
+                .SelectMany(part => part.Split('&', StringSplitOptions.RemoveEmptyEntries))
+        )
         {
             var option = pair.Split('=', 2);
             try

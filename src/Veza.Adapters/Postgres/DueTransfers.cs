@@ -55,7 +55,11 @@ public sealed class DueTransfers(NpgsqlDataSource database)
             return [];
         }
 
-        var reversals = await TransferTable.LoadReversals(connection, rows.Select(row => row.Row.Id), cancellation);
+        var reversals = await TransferTable.LoadReversals(
+            connection,
+            rows.Select(row => row.Row.Id),
+            cancellation
+        );
         return [.. TransferTable.Assemble(rows, reversals)];
     }
 

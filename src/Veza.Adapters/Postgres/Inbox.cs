@@ -3,7 +3,13 @@ using Npgsql;
 namespace Veza.Adapters.Postgres;
 
 /// <summary>A provider's event as it came, before anybody has thought about it.</summary>
-public sealed record ReceivedEvent(string Provider, string EventId, string Type, string ObjectId, string Body);
+public sealed record ReceivedEvent(
+    string Provider,
+    string EventId,
+    string Type,
+    string ObjectId,
+    string Body
+);
 
 /// <summary>An event waiting for its effect.</summary>
 public sealed record WaitingEvent(long Seq, string Provider, string EventId, string Type, string Body);
@@ -61,7 +67,11 @@ public sealed class Inbox(NpgsqlDataSource database)
     }
 
     /// <summary>Takes waiting events for the length of the session's transaction.</summary>
-    public static async Task<List<WaitingEvent>> Take(Session session, int most, CancellationToken cancellation)
+    public static async Task<List<WaitingEvent>> Take(
+        Session session,
+        int most,
+        CancellationToken cancellation
+    )
     {
         await using var command = session.Command(
             """

@@ -17,7 +17,8 @@ public sealed class Migrator(
     const long Lock = 0x76657a61;
 
     /// <summary>The names of the migrations that the database lacks, in order.</summary>
-    public IReadOnlyList<string> Missing() => [.. Engine().GetScriptsToExecute().Select(script => script.Name)];
+    public IReadOnlyList<string> Missing() =>
+        [.. Engine().GetScriptsToExecute().Select(script => script.Name)];
 
     /// <summary>
     /// Applies what is missing and names it. Safe to repeat: held by a transaction-level lock, which works
@@ -46,7 +47,10 @@ public sealed class Migrator(
     UpgradeEngine Engine() =>
         DeployChanges
             .To.PostgresqlDatabase(settings.ConnectionString)
-            .WithScriptsEmbeddedInAssembly(typeof(Migrator).Assembly, name => name.EndsWith(".sql", StringComparison.Ordinal))
+            .WithScriptsEmbeddedInAssembly(
+                typeof(Migrator).Assembly,
+                name => name.EndsWith(".sql", StringComparison.Ordinal)
+            )
             .WithTransactionPerScript()
             .JournalToPostgresqlTable("public", "schema_versions")
             .LogTo(new Log(log))
@@ -65,7 +69,8 @@ public sealed class Migrator(
 
         public void LogError(string format, params object[] args) => log.LogError(format, args);
 
-        public void LogError(Exception ex, string format, params object[] args) => log.LogError(ex, format, args);
+        public void LogError(Exception ex, string format, params object[] args) =>
+            log.LogError(ex, format, args);
 #pragma warning restore CA2254
     }
 }

@@ -74,8 +74,14 @@ static class OrderTable
             order => order.Row.Id,
             order =>
                 order
-                    .Row.ToOrder(lines.GetValueOrDefault(order.Row.Id, []), legs.GetValueOrDefault(order.Row.Id, []))
-                    .Match(ok: found => new Versioned<Order>(found, order.Version), error: Broken<Versioned<Order>>)
+                    .Row.ToOrder(
+                        lines.GetValueOrDefault(order.Row.Id, []),
+                        legs.GetValueOrDefault(order.Row.Id, [])
+                    )
+                    .Match(
+                        ok: found => new Versioned<Order>(found, order.Version),
+                        error: Broken<Versioned<Order>>
+                    )
         );
     }
 
@@ -176,7 +182,10 @@ static class OrderTable
     {
         var moved = updated
             .SelectMany(change =>
-                change.After.ToLegRows().Except(change.Before!.Value.ToLegRows()).Select(leg => (change.After.Id, leg))
+                change
+                    .After.ToLegRows()
+                    .Except(change.Before!.Value.ToLegRows())
+                    .Select(leg => (change.After.Id, leg))
             )
             .ToList();
         if (moved.Count == 0)

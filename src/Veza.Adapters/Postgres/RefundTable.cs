@@ -23,7 +23,10 @@ public static class RefundTable
     {
         await using var batch = session.Batch();
         batch.BatchCommands.Add(
-            new($"select {Columns} from refunds where {where} order by id for update") { Parameters = { parameter } }
+            new($"select {Columns} from refunds where {where} order by id for update")
+            {
+                Parameters = { parameter },
+            }
         );
         await using var reader = await batch.ExecuteReaderAsync(cancellation);
         var found = new List<Versioned<Refund>>();
@@ -127,7 +130,11 @@ public static class RefundTable
                 new() { Value = row.ShareAmounts },
                 new() { Value = (object?)row.Reason ?? DBNull.Value, NpgsqlDbType = NpgsqlDbType.Text },
                 new() { Value = row.Status },
-                new() { Value = (object?)row.SentAt ?? DBNull.Value, NpgsqlDbType = NpgsqlDbType.TimestampTz },
+                new()
+                {
+                    Value = (object?)row.SentAt ?? DBNull.Value,
+                    NpgsqlDbType = NpgsqlDbType.TimestampTz,
+                },
                 new() { Value = row.Sends },
                 new() { Value = (object?)row.DueAt ?? DBNull.Value, NpgsqlDbType = NpgsqlDbType.TimestampTz },
                 Reading.At(now),
@@ -211,7 +218,10 @@ static class LicenseTable
 
     internal static void Write(NpgsqlBatch batch, Guard guard, Changes changes, DateTimeOffset now)
     {
-        var inserted = changes.Licenses.Values.Where(change => change.Before is null).Select(c => c.After.ToRow()).ToList();
+        var inserted = changes
+            .Licenses.Values.Where(change => change.Before is null)
+            .Select(c => c.After.ToRow())
+            .ToList();
         if (inserted.Count > 0)
         {
             var command = new NpgsqlBatchCommand(

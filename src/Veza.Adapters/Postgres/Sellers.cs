@@ -40,7 +40,11 @@ public sealed class Sellers(NpgsqlDataSource database, TimeProvider clock)
         {
             found.Add(
                 reader.GetString(0),
-                new Seller(reader.GetString(0), reader.GetString(1), reader.IsDBNull(2) ? null : reader.GetInt32(2))
+                new Seller(
+                    reader.GetString(0),
+                    reader.GetString(1),
+                    reader.IsDBNull(2) ? null : reader.GetInt32(2)
+                )
             );
         }
 

@@ -7,7 +7,8 @@ using Veza.Domain.Transfers;
 namespace Veza.Adapters.Postgres;
 
 /// <summary>A guarded update found fewer rows than it should: somebody else was faster. Reload and decide again.</summary>
-public sealed class ConcurrentChangeException(string entity) : Exception($"Another writer changed a {entity} first.");
+public sealed class ConcurrentChangeException(string entity)
+    : Exception($"Another writer changed a {entity} first.");
 
 /// <summary>Counts the rows that each guarded update of a batch must have changed.</summary>
 sealed class Guard
@@ -74,16 +75,22 @@ public sealed class Session : IAsyncDisposable
         CancellationToken cancellation
     ) => OrderTable.Load(this, ids, cancellation);
 
-    public Task InsertOrder(Order order, string metadata, DateTimeOffset now, CancellationToken cancellation) =>
-        OrderTable.Insert(this, order, metadata, now, cancellation);
+    public Task InsertOrder(
+        Order order,
+        string metadata,
+        DateTimeOffset now,
+        CancellationToken cancellation
+    ) => OrderTable.Insert(this, order, metadata, now, cancellation);
 
     public Task<Dictionary<Guid, Versioned<Transfer>>> Transfers(
         IReadOnlyCollection<Guid> ids,
         CancellationToken cancellation
     ) => TransferTable.Load(this, ids, cancellation);
 
-    public Task<List<Versioned<Refund>>> Refunds(IReadOnlyCollection<Guid> ids, CancellationToken cancellation) =>
-        RefundTable.Load(this, "id = any($1)", Reading.Uuids(ids), cancellation);
+    public Task<List<Versioned<Refund>>> Refunds(
+        IReadOnlyCollection<Guid> ids,
+        CancellationToken cancellation
+    ) => RefundTable.Load(this, "id = any($1)", Reading.Uuids(ids), cancellation);
 
     /// <summary>By the id under which Hyperswitch knows them.</summary>
     public Task<List<Versioned<Refund>>> RefundsNamed(

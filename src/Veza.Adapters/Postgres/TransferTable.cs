@@ -62,8 +62,7 @@ static class TransferTable
         Dictionary<Guid, List<ReversalRow>> reversals
     ) =>
         rows.Select(row =>
-            row
-                .Row.ToTransfer(reversals.GetValueOrDefault(row.Row.Id, []))
+            row.Row.ToTransfer(reversals.GetValueOrDefault(row.Row.Id, []))
                 .Match(
                     ok: found => new Versioned<Transfer>(found, row.Version),
                     error: OrderTable.Broken<Versioned<Transfer>>
@@ -72,7 +71,10 @@ static class TransferTable
 
     public static void Write(NpgsqlBatch batch, Guard guard, Changes changes, DateTimeOffset now)
     {
-        var inserted = changes.Transfers.Values.Where(change => change.Before is null).Select(c => c.After.ToRow()).ToList();
+        var inserted = changes
+            .Transfers.Values.Where(change => change.Before is null)
+            .Select(c => c.After.ToRow())
+            .ToList();
         if (inserted.Count > 0)
         {
             var command = new NpgsqlBatchCommand(

@@ -313,9 +313,7 @@ public sealed class Views(NpgsqlDataSource database)
     async Task<string?> One(string sql, object key, CancellationToken cancellation)
     {
         await using var command = database.CreateCommand(sql);
-        command.Parameters.Add(
-            key is DBNull ? TextOrNull(null) : new NpgsqlParameter { Value = key }
-        );
+        command.Parameters.Add(key is DBNull ? TextOrNull(null) : new NpgsqlParameter { Value = key });
         return await command.ExecuteScalarAsync(cancellation) as string;
     }
 
@@ -346,7 +344,11 @@ public sealed class Views(NpgsqlDataSource database)
         }
 
         var page = rows.Take(limit).ToList();
-        return new Page([.. page.Select(row => row.Json)], rows.Count > limit, page.Count > 0 ? page[^1].Id : null);
+        return new Page(
+            [.. page.Select(row => row.Json)],
+            rows.Count > limit,
+            page.Count > 0 ? page[^1].Id : null
+        );
     }
 
     static NpgsqlParameter TextOrNull(string? text) =>

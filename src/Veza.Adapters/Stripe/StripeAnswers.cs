@@ -29,18 +29,29 @@ static class StripeAnswers
             429 => Answer<T>.NewNotExecuted(Hindrance.RateLimited),
             401 or 403 => Answer<T>.NewNotExecuted(Hindrance.Unauthorized),
             404 when reversing => Answer<T>.Missing,
-            424 or >= 500 => Answer<T>.NewInDoubt(IsFinal(failure) ? Doubt.StoredServerError : Doubt.ServerError),
-            400 when failure.StripeError?.Type == "idempotency_error" => Answer<T>.NewDuplicate(failure.Message),
+            424 or >= 500 => Answer<T>.NewInDoubt(
+                IsFinal(failure) ? Doubt.StoredServerError : Doubt.ServerError
+            ),
+            400 when failure.StripeError?.Type == "idempotency_error" => Answer<T>.NewDuplicate(
+                failure.Message
+            ),
             // "Already reversed" and "more than is left" have no code. Stripe's list of reversals decides.
-            400 when reversing && code is null && !SpeaksOfFunds(failure) => Answer<T>.NewDuplicate(failure.Message),
-            _ => Answer<T>.NewDenied(Refusal(failure, reversing), Has(failure, "Idempotent-Replayed", "true")),
+            400 when reversing && code is null && !SpeaksOfFunds(failure) => Answer<T>.NewDuplicate(
+                failure.Message
+            ),
+            _ => Answer<T>.NewDenied(
+                Refusal(failure, reversing),
+                Has(failure, "Idempotent-Replayed", "true")
+            ),
         };
     }
 
     static Refusal Refusal(StripeException failure, bool reversing)
     {
         var code = failure.StripeError?.Code;
-        var funds = code is "balance_insufficient" or "insufficient_funds" || (code is null && SpeaksOfFunds(failure));
+        var funds =
+            code is "balance_insufficient" or "insufficient_funds"
+            || (code is null && SpeaksOfFunds(failure));
         var cause =
             !funds ? RefusalCause.OtherCause
             : reversing ? RefusalCause.SellerFunds
@@ -54,7 +65,8 @@ static class StripeAnswers
 
     static bool SpeaksOfFunds(StripeException failure) =>
         failure.HttpStatusCode is HttpStatusCode.BadRequest or HttpStatusCode.PaymentRequired
-        && failure.StripeError?.Message?.Contains("sufficient funds", StringComparison.OrdinalIgnoreCase) == true;
+        && failure.StripeError?.Message?.Contains("sufficient funds", StringComparison.OrdinalIgnoreCase)
+            == true;
 
     /// <summary>Repeating the request would only repeat this stored answer.</summary>
     static bool IsFinal(StripeException failure) =>

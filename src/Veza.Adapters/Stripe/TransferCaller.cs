@@ -18,7 +18,8 @@ public sealed class TransferCaller(StripeConnect stripe)
             },
             findTransfer: _ =>
                 LookUp(
-                    async () => TransferSignal.NewTransferSeen([.. await stripe.Find(transfer, cancellation)]),
+                    async () =>
+                        TransferSignal.NewTransferSeen([.. await stripe.Find(transfer, cancellation)]),
                     cancellation
                 ),
             sendReversal: async (stripeId, amount, key) =>
@@ -29,7 +30,9 @@ public sealed class TransferCaller(StripeConnect stripe)
             findReversal: (stripeId, key) =>
                 LookUp(
                     async () =>
-                        TransferSignal.NewReversalSeen(await stripe.FindReversal(stripeId, key, cancellation)),
+                        TransferSignal.NewReversalSeen(
+                            await stripe.FindReversal(stripeId, key, cancellation)
+                        ),
                     cancellation
                 ),
             reportMissingId: () => Task.FromResult(new Heard(TransferSignal.StripeIdMissing, null))

@@ -51,7 +51,8 @@ sealed class ApiGate(RequestDelegate next)
 
         if (caller.Role < required.Role)
         {
-            var detail = $"This call needs the role {ApiKeys.Word(required.Role)}; the key has {ApiKeys.Word(caller.Role)}.";
+            var detail =
+                $"This call needs the role {ApiKeys.Word(required.Role)}; the key has {ApiKeys.Word(caller.Role)}.";
             await Problem.Of(403, "forbidden", detail).ExecuteAsync(context);
             return;
         }
@@ -101,12 +102,20 @@ sealed class IdempotencyGate(RequestDelegate next)
                 break;
             case Turn.Reused:
                 await Problem
-                    .Of(422, "idempotency_key_reused", "This Idempotency-Key was first used with another request.")
+                    .Of(
+                        422,
+                        "idempotency_key_reused",
+                        "This Idempotency-Key was first used with another request."
+                    )
                     .ExecuteAsync(context);
                 break;
             case Turn.InUse:
                 await Problem
-                    .Of(409, "idempotency_key_in_use", "The first request with this Idempotency-Key is still running.")
+                    .Of(
+                        409,
+                        "idempotency_key_in_use",
+                        "The first request with this Idempotency-Key is still running."
+                    )
                     .ExecuteAsync(context);
                 break;
             case Turn.Yours yours:
@@ -128,7 +137,11 @@ sealed class IdempotencyGate(RequestDelegate next)
             if (context.Response.StatusCode < 500)
             {
                 var body = Encoding.UTF8.GetString(kept.GetBuffer(), 0, (int)kept.Length);
-                answer = new(context.Response.StatusCode, context.Response.ContentType ?? "application/json", body);
+                answer = new(
+                    context.Response.StatusCode,
+                    context.Response.ContentType ?? "application/json",
+                    body
+                );
             }
         }
         finally

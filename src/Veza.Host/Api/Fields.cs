@@ -26,7 +26,8 @@ sealed class Fields
 
     public List<FieldError> Errors => errors;
 
-    public void Fault(string field, string code, string detail) => errors.Add(new(path + field, code, detail));
+    public void Fault(string field, string code, string detail) =>
+        errors.Add(new(path + field, code, detail));
 
     /// <summary>Empty if it is missing or faulty.</summary>
     public string Text(string name, int most = 255)
@@ -97,7 +98,11 @@ sealed class Fields
             return null;
         }
 
-        if (value.ValueKind != JsonValueKind.Array || value.GetArrayLength() is 0 || value.GetArrayLength() > most)
+        if (
+            value.ValueKind != JsonValueKind.Array
+            || value.GetArrayLength() is 0
+            || value.GetArrayLength() > most
+        )
         {
             Fault(name, "not_a_list", $"{name} must be a list of 1 to {most} ids.");
             return [];
@@ -152,7 +157,9 @@ sealed class Fields
 
         return
         [
-            .. value.EnumerateArray().Select((item, place) => new Fields(item, $"{path}{name}[{place}].", errors)),
+            .. value
+                .EnumerateArray()
+                .Select((item, place) => new Fields(item, $"{path}{name}[{place}].", errors)),
         ];
     }
 

@@ -11,7 +11,10 @@ static class OrdersApi
     public static void Map(IEndpointRouteBuilder routes)
     {
         routes.MapPost("/api/v1/orders", Post).Needs(Role.Service).WithSummary("Creates an order");
-        routes.MapGet("/api/v1/orders/{id:guid}", Get).Needs(Role.Read).WithSummary("One order with everything in it");
+        routes
+            .MapGet("/api/v1/orders/{id:guid}", Get)
+            .Needs(Role.Read)
+            .WithSummary("One order with everything in it");
         routes.MapGet("/api/v1/orders", List).Needs(Role.Read).WithSummary("Orders, newest first");
         routes
             .MapPost("/api/v1/orders/{id:guid}/cancel", Cancel)

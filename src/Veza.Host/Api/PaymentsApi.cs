@@ -13,7 +13,10 @@ static class PaymentsApi
             .MapPost("/api/v1/payments", Pay)
             .Needs(Role.Service)
             .WithSummary("Offers an order for payment; asked again, the same payment");
-        routes.MapPost("/api/v1/refunds", Refund).Needs(Role.Service).WithSummary("Refunds an order, or part of it");
+        routes
+            .MapPost("/api/v1/refunds", Refund)
+            .Needs(Role.Service)
+            .WithSummary("Refunds an order, or part of it");
         routes.MapGet("/api/v1/refunds/{id:guid}", GetRefund).Needs(Role.Read).WithSummary("One refund");
         routes.MapGet("/api/v1/refunds", ListRefunds).Needs(Role.Read).WithSummary("Refunds, newest first");
     }
@@ -38,7 +41,12 @@ static class PaymentsApi
         {
             case PaymentAnswer.Open open:
                 return Results.Json(
-                    new { payment_id = open.PaymentId, client_secret = open.ClientSecret, status = open.Status },
+                    new
+                    {
+                        payment_id = open.PaymentId,
+                        client_secret = open.ClientSecret,
+                        status = open.Status,
+                    },
                     statusCode: 201
                 );
             case PaymentAnswer.Refused refused:
@@ -104,8 +112,14 @@ static class PaymentsApi
         );
         return answer switch
         {
-            RefundAnswer.Taken taken => Results.Json(new { id = taken.Id, status = taken.Status }, statusCode: 201),
-            RefundAnswer.InDoubt doubt => Results.Json(new { id = doubt.Id, status = "pending" }, statusCode: 202),
+            RefundAnswer.Taken taken => Results.Json(
+                new { id = taken.Id, status = taken.Status },
+                statusCode: 201
+            ),
+            RefundAnswer.InDoubt doubt => Results.Json(
+                new { id = doubt.Id, status = "pending" },
+                statusCode: 202
+            ),
             RefundAnswer.Refused refused => Problem.Of(
                 422,
                 "provider_refused",
@@ -164,6 +178,7 @@ static class PaymentsApi
         var query = new ListQuery(request);
         var status = query.OneOf("status", "pending", "submitted", "succeeded", "failed");
         var (order, after) = (query.Id("order_id"), query.AfterId);
-        return query.Refusal() ?? (await views.ListRefunds(status, order, after, query.Limit, cancellation)).ToResult();
+        return query.Refusal()
+            ?? (await views.ListRefunds(status, order, after, query.Limit, cancellation)).ToResult();
     }
 }

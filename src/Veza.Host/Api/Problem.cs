@@ -46,12 +46,17 @@ static class Problem
     }
 
     public static IResult Invalid(IReadOnlyList<FieldError> errors) =>
-        Of(422, "invalid_fields", string.Join(" ", errors.Select(error => $"{error.Field}: {error.Detail}")), errors);
+        Of(
+            422,
+            "invalid_fields",
+            string.Join(" ", errors.Select(error => $"{error.Field}: {error.Detail}")),
+            errors
+        );
 
     public static IResult NotFound(string what) => Of(404, "not_found", $"There is no such {what}.");
 
-    /// <summary>The answer to whatever an endpoint could not foresee; never with anything internal in it.</summary>
-    public static IResult Unexpected(Exception error) =>
+    /// <summary>What a caller did wrong, or the database's absence; null for a fault of ours.</summary>
+    public static IResult? Foreseen(Exception error) =>
         error switch
         {
             BadHttpRequestException { StatusCode: 413 } => Of(
@@ -59,13 +64,21 @@ static class Problem
                 "body_too_large",
                 "The body must not be larger than 256 KiB."
             ),
-            BadHttpRequestException bad => Of(bad.StatusCode, "bad_request", "The request could not be read."),
+            BadHttpRequestException bad => Of(
+                bad.StatusCode,
+                "bad_request",
+                "The request could not be read."
+            ),
             JsonException => Of(400, "invalid_json", "The body is not valid JSON."),
             Npgsql.NpgsqlException { IsTransient: true } => Of(
                 503,
                 "database_unavailable",
                 "The database does not answer; nothing is lost, please try again."
             ),
-            _ => Of(500, "internal_error", "Something is wrong with Veza. The log tells more under this request's id."),
+            _ => Of(
+                500,
+                "internal_error",
+                "Something is wrong with Veza. The log tells more under this request's id."
+            ),
         };
 }

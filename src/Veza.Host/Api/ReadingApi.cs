@@ -8,7 +8,10 @@ static class ReadingApi
     public static void Map(IEndpointRouteBuilder routes)
     {
         routes.MapGet("/api/v1/licenses/{id:guid}", GetLicense).Needs(Role.Read).WithSummary("One license");
-        routes.MapGet("/api/v1/licenses", ListLicenses).Needs(Role.Read).WithSummary("Licenses, newest first");
+        routes
+            .MapGet("/api/v1/licenses", ListLicenses)
+            .Needs(Role.Read)
+            .WithSummary("Licenses, newest first");
         routes
             .MapGet("/api/v1/ledger/entries", ListEntries)
             .Needs(Role.Read)
@@ -28,7 +31,9 @@ static class ReadingApi
         var status = query.OneOf("status", "active", "revoked");
         var (buyer, product, after) = (query.Text("buyer_id"), query.Text("product_id"), query.AfterId);
         return query.Refusal()
-            ?? (await views.ListLicenses(buyer, product, status, after, query.Limit, cancellation)).ToResult();
+            ?? (
+                await views.ListLicenses(buyer, product, status, after, query.Limit, cancellation)
+            ).ToResult();
     }
 
     static async Task<IResult> ListEntries(HttpRequest request, Views views, CancellationToken cancellation)
@@ -40,7 +45,13 @@ static class ReadingApi
             return refusal;
         }
 
-        var (items, hasMore, last) = await views.ListEntries(order, account, after, query.Limit, cancellation);
+        var (items, hasMore, last) = await views.ListEntries(
+            order,
+            account,
+            after,
+            query.Limit,
+            cancellation
+        );
         var cursor = hasMore ? $"\"{Requests.Cursor(BitConverter.GetBytes(last!.Value))}\"" : "null";
         return Requests.Json(
             $$"""{"data":[{{string.Join(',', items)}}],"has_more":{{(hasMore ? "true" : "false")}},"next_cursor":{{cursor}}}"""

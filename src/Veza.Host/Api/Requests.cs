@@ -15,7 +15,10 @@ static class Requests
     }
 
     /// <summary>An empty body counts as an object without fields.</summary>
-    public static async Task<Fields> ReadOptionalFields(this HttpRequest request, CancellationToken cancellation)
+    public static async Task<Fields> ReadOptionalFields(
+        this HttpRequest request,
+        CancellationToken cancellation
+    )
     {
         var body = await Webhooks.HyperswitchWebhook.ReadBody(request, cancellation);
         using var document = JsonDocument.Parse(body.IsEmpty ? "{}"u8.ToArray() : body);
@@ -25,7 +28,8 @@ static class Requests
     public static IResult Json(string json, int status = 200) =>
         Results.Text(json, "application/json", statusCode: status);
 
-    public static IResult JsonOr404(string? json, string what) => json is null ? Problem.NotFound(what) : Json(json);
+    public static IResult JsonOr404(string? json, string what) =>
+        json is null ? Problem.NotFound(what) : Json(json);
 
     public static IResult ToResult(this Page page) =>
         Json(
@@ -71,7 +75,9 @@ sealed class ListQuery
     public string? Text(string name)
     {
         asked.Add(name);
-        return query.TryGetValue(name, out var value) && value.ToString().Length > 0 ? value.ToString() : null;
+        return query.TryGetValue(name, out var value) && value.ToString().Length > 0
+            ? value.ToString()
+            : null;
     }
 
     public string? OneOf(string name, params IReadOnlyList<string> words)

@@ -39,7 +39,13 @@ sealed class TransferDesk(
                     {
                         var changes = new Changes();
                         changes.Save(transfer, next, signal.Word(), new Cause(actor, Detail: note));
-                        changes.Post(next.Order, next.Amount.Currency, "transfer", id, next.Postings(movements));
+                        changes.Post(
+                            next.Order,
+                            next.Amount.Currency,
+                            "transfer",
+                            id,
+                            next.Postings(movements)
+                        );
                         await session.Write(changes, now, cancellation);
                         await session.Commit(cancellation);
                         wakes.Workers();
@@ -103,10 +109,17 @@ static class TransfersApi
         var status = query.OneOf("status", Statuses);
         var (seller, order, after) = (query.Text("seller_id"), query.Id("order_id"), query.AfterId);
         return query.Refusal()
-            ?? (await views.ListTransfers(status, seller, order, after, query.Limit, cancellation)).ToResult();
+            ?? (
+                await views.ListTransfers(status, seller, order, after, query.Limit, cancellation)
+            ).ToResult();
     }
 
-    static async Task<IResult> Retry(Guid id, HttpContext context, TransferDesk desk, CancellationToken cancellation)
+    static async Task<IResult> Retry(
+        Guid id,
+        HttpContext context,
+        TransferDesk desk,
+        CancellationToken cancellation
+    )
     {
         var fields = await context.Request.ReadOptionalFields(cancellation);
         var note = fields.OptionalText("note", 1000);
@@ -128,6 +141,12 @@ static class TransfersApi
         fields.RefuseOthers();
         return fields.Errors.Count > 0
             ? Problem.Invalid(fields.Errors)
-            : await desk.Tell(id, TransferSignal.WriteOffRequested, context.Caller().Actor, note, cancellation);
+            : await desk.Tell(
+                id,
+                TransferSignal.WriteOffRequested,
+                context.Caller().Actor,
+                note,
+                cancellation
+            );
     }
 }

@@ -12,7 +12,9 @@ static class Commands
                 + "Stripe Connect.\n\nSettings come from the environment; 'veza check-config' explains them."
         );
         root.Subcommands.Add(Verb("serve", "Runs the host (the default)", Serving.Run));
-        root.Subcommands.Add(Verb("migrate", "Applies the numbered SQL migrations; safe to repeat", Maintenance.Migrate));
+        root.Subcommands.Add(
+            Verb("migrate", "Applies the numbered SQL migrations; safe to repeat", Maintenance.Migrate)
+        );
         root.Subcommands.Add(
             Verb(
                 "check-config",
@@ -35,10 +37,18 @@ static class Commands
 
     static Command ApiKeysCommand()
     {
-        var role = new Option<string>("--role") { Description = "read, service or operator", Required = true };
+        var role = new Option<string>("--role")
+        {
+            Description = "read, service or operator",
+            Required = true,
+        };
         role.AcceptOnlyFromAmong("read", "service", "operator");
         var name = new Option<string>("--name") { Description = "Whose key it is", Required = true };
-        var create = new Command("create", "Makes a key and prints it once; only its hash is stored") { role, name };
+        var create = new Command("create", "Makes a key and prints it once; only its hash is stored")
+        {
+            role,
+            name,
+        };
         create.SetAction(
             (parsed, cancellation) =>
                 Keys.Create(parsed.GetRequiredValue(role), parsed.GetRequiredValue(name), cancellation)
@@ -52,7 +62,12 @@ static class Commands
         var revoke = new Command("revoke", "Revokes a key at once") { id };
         revoke.SetAction((parsed, cancellation) => Keys.Revoke(parsed.GetRequiredValue(id), cancellation));
 
-        return new Command("api-keys", "Makes, lists and revokes the keys of the API") { create, list, revoke };
+        return new Command("api-keys", "Makes, lists and revokes the keys of the API")
+        {
+            create,
+            list,
+            revoke,
+        };
     }
 
     static Command ExportSpecCommand()
@@ -63,7 +78,10 @@ static class Commands
             DefaultValueFactory = _ => "markdown",
         };
         format.AcceptOnlyFromAmong("markdown", "mermaid", "json");
-        var command = new Command("export-spec", "Prints the state machines, generated from the domain") { format };
+        var command = new Command("export-spec", "Prints the state machines, generated from the domain")
+        {
+            format,
+        };
         command.SetAction(parsed => SpecificationExport.Print(parsed.GetValue(format)!));
         return command;
     }

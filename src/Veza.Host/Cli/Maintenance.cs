@@ -38,7 +38,10 @@ static class Maintenance
         var table = new Table { Border = TableBorder.Rounded }.AddColumns("Setting", "Value", "");
         foreach (var report in reader.Reports)
         {
-            var note = report.Fault is { } fault ? $"[red]{Markup.Escape(fault)}[/]" : report.IsDefault ? "[grey]default[/]" : "";
+            var note =
+                report.Fault is { } fault ? $"[red]{Markup.Escape(fault)}[/]"
+                : report.IsDefault ? "[grey]default[/]"
+                : "";
             table.AddRow(Markup.Escape(report.Name), Markup.Escape(report.Shown), note);
         }
 
@@ -92,7 +95,13 @@ static class Keys
             return 0;
         }
 
-        var table = new Table { Border = TableBorder.Rounded }.AddColumns("Id", "Name", "Role", "Last used", "");
+        var table = new Table { Border = TableBorder.Rounded }.AddColumns(
+            "Id",
+            "Name",
+            "Role",
+            "Last used",
+            ""
+        );
         foreach (var key in keys)
         {
             table.AddRow(
@@ -154,12 +163,22 @@ static class SpecificationExport
             {
                 from = cell.From,
                 signal = cell.Signal,
-                outcomes = cell.Outcomes.Select(outcome => outcome switch
-                {
-                    Outcome.Becomes { Status: var status } => new { becomes = (string?)status, refused = (string?)null },
-                    Outcome.IsRefused { Why: var why } => new { becomes = (string?)null, refused = (string?)why },
-                    _ => new { becomes = (string?)null, refused = (string?)null },
-                }),
+                outcomes = cell.Outcomes.Select(outcome =>
+                    outcome switch
+                    {
+                        Outcome.Becomes { Status: var status } => new
+                        {
+                            becomes = (string?)status,
+                            refused = (string?)null,
+                        },
+                        Outcome.IsRefused { Why: var why } => new
+                        {
+                            becomes = (string?)null,
+                            refused = (string?)why,
+                        },
+                        _ => new { becomes = (string?)null, refused = (string?)null },
+                    }
+                ),
             }),
         };
 }

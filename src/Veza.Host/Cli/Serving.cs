@@ -27,10 +27,14 @@ static class Configured
         System.Console.Error.WriteLine("Veza cannot start with these settings:");
         foreach (var fault in reader.Faults)
         {
-            System.Console.Error.WriteLine($"  {fault.Name} {fault.Fault}{(fault.Shown.Length > 0 ? $" (is: {fault.Shown})" : "")}");
+            System.Console.Error.WriteLine(
+                $"  {fault.Name} {fault.Fault}{(fault.Shown.Length > 0 ? $" (is: {fault.Shown})" : "")}"
+            );
         }
 
-        System.Console.Error.WriteLine("Every setting is explained in .env.template; 'veza check-config' shows them all.");
+        System.Console.Error.WriteLine(
+            "Every setting is explained in .env.template; 'veza check-config' shows them all."
+        );
         return null;
     }
 
@@ -97,7 +101,9 @@ static class Serving
         }
         catch (NpgsqlException error)
         {
-            await System.Console.Error.WriteLineAsync($"DATABASE_URL: the database does not answer ({error.Message}).");
+            await System.Console.Error.WriteLineAsync(
+                $"DATABASE_URL: the database does not answer ({error.Message})."
+            );
             return false;
         }
     }

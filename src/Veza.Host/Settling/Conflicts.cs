@@ -11,7 +11,11 @@ static class Conflicts
     /// <summary>A lost race, a deadlock that PostgreSQL broke, or a connection lost in the middle.</summary>
     public static bool IsPassing(Exception error) =>
         error is ConcurrentChangeException or NpgsqlException { IsTransient: true }
-        || error is PostgresException { SqlState: PostgresErrorCodes.DeadlockDetected or PostgresErrorCodes.SerializationFailure };
+        || error
+            is PostgresException
+            {
+                SqlState: PostgresErrorCodes.DeadlockDetected or PostgresErrorCodes.SerializationFailure
+            };
 
     /// <summary>
     /// Loads and decides again after a conflict. Safe because every decision is made on what is stored, and a

@@ -107,7 +107,11 @@ sealed partial class PaymentDesk(
     }
 
     /// <summary>Puts the order up for payment, or answers at once what is already known.</summary>
-    async Task<(Order? Order, PaymentAnswer? Answer)> Offer(Guid orderId, string actor, CancellationToken cancellation)
+    async Task<(Order? Order, PaymentAnswer? Answer)> Offer(
+        Guid orderId,
+        string actor,
+        CancellationToken cancellation
+    )
     {
         await using var session = await Session.Begin(database, cancellation);
         var orders = await session.Orders([orderId], cancellation);
@@ -147,7 +151,9 @@ sealed partial class PaymentDesk(
         );
         command.Parameters.AddWithValue(order.Id.Value);
         command.Parameters.AddWithValue(PaymentId.For(order.Id).Value);
-        command.Parameters.Add(new NpgsqlParameter<DateTimeOffset> { TypedValue = now + settings.SweepAfter });
+        command.Parameters.Add(
+            new NpgsqlParameter<DateTimeOffset> { TypedValue = now + settings.SweepAfter }
+        );
         command.Parameters.Add(new NpgsqlParameter<DateTimeOffset> { TypedValue = now });
         await command.ExecuteNonQueryAsync(cancellation);
     }
@@ -203,6 +209,9 @@ sealed partial class PaymentDesk(
     [LoggerMessage(LogLevel.Warning, "The payment of order {Id} has no definite answer ({Answer}).")]
     partial void LogInDoubt(Guid id, Answer<ProviderPayment> answer);
 
-    [LoggerMessage(LogLevel.Error, "What Hyperswitch says of payment {Id} is not believed: {Why}. A person must look.")]
+    [LoggerMessage(
+        LogLevel.Error,
+        "What Hyperswitch says of payment {Id} is not believed: {Why}. A person must look."
+    )]
     partial void LogQuarantined(string id, string? why);
 }

@@ -106,9 +106,18 @@ sealed partial class RefundDesk(
             .Value.PlanRefund(request)
             .Match(
                 ok: plan =>
-                    Save(session, order, new Reservation(RefundId.Of(id), plan.Item1, plan.Item2), reason, actor, cancellation),
+                    Save(
+                        session,
+                        order,
+                        new Reservation(RefundId.Of(id), plan.Item1, plan.Item2),
+                        reason,
+                        actor,
+                        cancellation
+                    ),
                 error: why =>
-                    Task.FromResult<(Refund?, RefundAnswer?)>((null, new RefundAnswer.NotAllowed(why, status)))
+                    Task.FromResult<(Refund?, RefundAnswer?)>(
+                        (null, new RefundAnswer.NotAllowed(why, status))
+                    )
             );
     }
 
@@ -270,9 +279,15 @@ sealed partial class RefundDesk(
     static Refusal NoSuchPayment =>
         new(RefusalCause.OtherCause, "HE_02", "Hyperswitch does not know the payment of this order.");
 
-    [LoggerMessage(LogLevel.Warning, "Refund {Id} has no definite answer ({Answer}); Hyperswitch will be asked.")]
+    [LoggerMessage(
+        LogLevel.Warning,
+        "Refund {Id} has no definite answer ({Answer}); Hyperswitch will be asked."
+    )]
     partial void LogInDoubt(Guid id, Answer<ProviderRefund> answer);
 
-    [LoggerMessage(LogLevel.Error, "What Hyperswitch says of refund {Id} is not believed: {Why}. A person must look.")]
+    [LoggerMessage(
+        LogLevel.Error,
+        "What Hyperswitch says of refund {Id} is not believed: {Why}. A person must look."
+    )]
     partial void LogQuarantined(string id, string? why);
 }

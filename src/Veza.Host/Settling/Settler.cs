@@ -22,7 +22,9 @@ sealed class Settler(Settings settings)
     {
         var world = await World.Load(session, observations, cancellation);
         var changes = new Changes();
-        var conclusions = observations.Select(observation => Conclude(world, changes, observation, now)).ToList();
+        var conclusions = observations
+            .Select(observation => Conclude(world, changes, observation, now))
+            .ToList();
         await session.Write(changes, now, cancellation);
         await WritePayments(session, observations, world, now, cancellation);
         return conclusions;
@@ -36,7 +38,12 @@ sealed class Settler(Settings settings)
             _ => throw new ArgumentOutOfRangeException(nameof(observation)),
         };
 
-    Conclusion ConcludePayment(World world, Changes changes, Observation.OfPayment observed, DateTimeOffset now)
+    Conclusion ConcludePayment(
+        World world,
+        Changes changes,
+        Observation.OfPayment observed,
+        DateTimeOffset now
+    )
     {
         if (world.OrderOfPayment(observed.Payment.PaymentId) is not { } order)
         {
@@ -51,8 +58,19 @@ sealed class Settler(Settings settings)
         var verdict = observed.Payment.HasSucceeded
             ? Settlement.paymentSucceeded(now, settings.TransferHold, observed.Payment.ToFact(), order.Value)
             : Settlement.paymentFailed(order.Value);
-        var signal = observed.Payment.HasSucceeded ? OrderSignal.PaymentSucceeded : OrderSignal.PaymentHasFailed;
-        return Conclude(world, changes, verdict, order.Value, signal.Word(), "order", order.Value.Id.Value, observed.Cause);
+        var signal = observed.Payment.HasSucceeded
+            ? OrderSignal.PaymentSucceeded
+            : OrderSignal.PaymentHasFailed;
+        return Conclude(
+            world,
+            changes,
+            verdict,
+            order.Value,
+            signal.Word(),
+            "order",
+            order.Value.Id.Value,
+            observed.Cause
+        );
     }
 
     Conclusion ConcludeRefund(World world, Changes changes, Observation.OfRefund observed, DateTimeOffset now)
@@ -74,7 +92,16 @@ sealed class Settler(Settings settings)
             world.TransfersOf(order)
         );
         var signal = RefundSignal.NewProviderSays(observed.Refund.Report.Says);
-        return Conclude(world, changes, verdict, order, signal.Word(), "refund", refund.Value.Id.Value, observed.Cause);
+        return Conclude(
+            world,
+            changes,
+            verdict,
+            order,
+            signal.Word(),
+            "refund",
+            refund.Value.Id.Value,
+            observed.Cause
+        );
     }
 
     static Conclusion Conclude(

@@ -31,7 +31,10 @@ sealed class World
         await world.LoadRefunds(session, observations, cancellation);
         await world.FindOrders(session, observations, cancellation);
         var refunded = world.refundByName.Values.Select(refund => refund.Value.Order.Value).ToHashSet();
-        world.orders = await session.Orders([.. world.orderByPayment.Values.Concat(refunded).Distinct()], cancellation);
+        world.orders = await session.Orders(
+            [.. world.orderByPayment.Values.Concat(refunded).Distinct()],
+            cancellation
+        );
         if (refunded.Count > 0)
         {
             foreach (var license in await session.LicensesOf(refunded, cancellation))
@@ -39,7 +42,9 @@ sealed class World
                 world.Add(license);
             }
 
-            var legs = refunded.SelectMany(id => world.orders[id].Value.Legs).Select(leg => leg.Transfer.Value);
+            var legs = refunded
+                .SelectMany(id => world.orders[id].Value.Legs)
+                .Select(leg => leg.Transfer.Value);
             world.transfers = await session.Transfers([.. legs], cancellation);
         }
 
@@ -138,7 +143,11 @@ sealed class World
         }
     }
 
-    async Task FindOrders(Session session, IReadOnlyList<Observation> observations, CancellationToken cancellation)
+    async Task FindOrders(
+        Session session,
+        IReadOnlyList<Observation> observations,
+        CancellationToken cancellation
+    )
     {
         var names = observations
             .OfType<Observation.OfPayment>()

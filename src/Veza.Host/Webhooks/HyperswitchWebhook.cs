@@ -21,7 +21,8 @@ sealed class Intake(Inbox inbox, Wakes wakes, TimeProvider clock) : IAsyncDispos
     );
 
     /// <summary>When this returns, the event is on disk and 200 may be said.</summary>
-    public Task Keep(ReceivedEvent received, CancellationToken cancellation) => writer.Write(received, cancellation);
+    public Task Keep(ReceivedEvent received, CancellationToken cancellation) =>
+        writer.Write(received, cancellation);
 
     public ValueTask DisposeAsync() => writer.DisposeAsync();
 }
@@ -54,7 +55,11 @@ static class HyperswitchWebhook
         var signature = context.Request.Headers[Signature].ToString();
         if (!WebhookSignatures.IsHyperswitchs(body.Span, signature, settings.HyperswitchWebhookSecrets))
         {
-            return Problem.Of(401, "signature_invalid", $"{Signature} is missing or does not match the body.");
+            return Problem.Of(
+                401,
+                "signature_invalid",
+                $"{Signature} is missing or does not match the body."
+            );
         }
 
         if (Read(body) is not { } received)
@@ -86,14 +91,20 @@ static class HyperswitchWebhook
             }
 
             var content =
-                root.TryGetProperty("content", out var found) && found.ValueKind == JsonValueKind.Object ? found : default;
+                root.TryGetProperty("content", out var found) && found.ValueKind == JsonValueKind.Object
+                    ? found
+                    : default;
             var about =
-                content.ValueKind == JsonValueKind.Object && content.TryGetProperty("object", out var inner) ? inner : default;
+                content.ValueKind == JsonValueKind.Object && content.TryGetProperty("object", out var inner)
+                    ? inner
+                    : default;
             return new ReceivedEvent(
                 "hyperswitch",
                 HyperswitchJson.OptionalText(root, "event_id") ?? NameOf(body.Span),
                 HyperswitchJson.OptionalText(root, "event_type") ?? "unknown",
-                HyperswitchJson.OptionalText(about, "refund_id") ?? HyperswitchJson.OptionalText(about, "payment_id") ?? "",
+                HyperswitchJson.OptionalText(about, "refund_id")
+                    ?? HyperswitchJson.OptionalText(about, "payment_id")
+                    ?? "",
                 root.GetRawText()
             );
         }
@@ -107,7 +118,10 @@ static class HyperswitchWebhook
     static string NameOf(ReadOnlySpan<byte> body) =>
         "sha256:" + Convert.ToHexStringLower(System.Security.Cryptography.SHA256.HashData(body));
 
-    internal static async Task<ReadOnlyMemory<byte>> ReadBody(HttpRequest request, CancellationToken cancellation)
+    internal static async Task<ReadOnlyMemory<byte>> ReadBody(
+        HttpRequest request,
+        CancellationToken cancellation
+    )
     {
         using var buffer = new MemoryStream((int)(request.ContentLength ?? 4096));
         await request.Body.CopyToAsync(buffer, cancellation);

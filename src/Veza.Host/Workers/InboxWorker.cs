@@ -35,7 +35,8 @@ sealed partial class InboxWorker(
             {
                 return;
             }
-            catch (Exception error) when (error is NpgsqlException or ConcurrentChangeException or InvalidDataException)
+            catch (Exception error)
+                when (error is NpgsqlException or ConcurrentChangeException or InvalidDataException)
             {
                 LogBatchFailed(error.Message);
                 await ProcessOneByOne(stopping);
@@ -60,10 +61,14 @@ sealed partial class InboxWorker(
         var observations = read.Where(entry => entry.Read.Observation is not null)
             .Select(entry => entry.Read.Observation!)
             .ToList();
-        var conclusions = new Queue<Conclusion>(await settler.Settle(session, observations, now, cancellation));
+        var conclusions = new Queue<Conclusion>(
+            await settler.Settle(session, observations, now, cancellation)
+        );
         var closed = read.Select(entry =>
             {
-                var conclusion = entry.Read.Observation is null ? entry.Read.Conclusion! : conclusions.Dequeue();
+                var conclusion = entry.Read.Observation is null
+                    ? entry.Read.Conclusion!
+                    : conclusions.Dequeue();
                 return (entry.Event, conclusion.State, conclusion.Reason);
             })
             .ToList();
@@ -139,7 +144,8 @@ sealed partial class InboxWorker(
                 _ => (null, new Conclusion(EventState.Ignored, "unknown_type")),
             };
         }
-        catch (Exception error) when (error is JsonException or KeyNotFoundException or InvalidOperationException)
+        catch (Exception error)
+            when (error is JsonException or KeyNotFoundException or InvalidOperationException)
         {
             return (null, new Conclusion(EventState.Poisoned, error.Message));
         }

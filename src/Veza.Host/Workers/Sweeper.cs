@@ -31,7 +31,8 @@ sealed partial class Sweeper(
             {
                 return;
             }
-            catch (Exception error) when (error is NpgsqlException or ConcurrentChangeException or InvalidDataException)
+            catch (Exception error)
+                when (error is NpgsqlException or ConcurrentChangeException or InvalidDataException)
             {
                 LogFailed(error.Message);
             }

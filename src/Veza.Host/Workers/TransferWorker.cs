@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using Npgsql;
 using Veza.Adapters.Postgres;
 using Veza.Adapters.Stripe;
@@ -12,6 +13,11 @@ namespace Veza.Host.Workers;
 /// and stores the answers in batches while the next ones are on their way. First tries, retries, look-ups and an
 /// operator's "try again" are all this loop, because what to do is read from the stored state.
 /// </summary>
+[SuppressMessage(
+    "Reliability",
+    "CA1001",
+    Justification = "A call that is cut off may outlive the worker; neither field holds anything but memory."
+)]
 sealed partial class TransferWorker(
     Work work,
     WorkSettings settings,
@@ -202,26 +208,25 @@ sealed partial class TransferWorker(
             is TransferSignal.TransferAnswered { TransferAnswer.IsAccepted: true }
                 or TransferSignal.ReversalAnswered { ReversalAnswer.IsAccepted: true };
 
-    public override void Dispose()
-    {
-        calls.Dispose();
-        cutOff.Dispose();
-        base.Dispose();
-    }
-
     [LoggerMessage(LogLevel.Warning, "{Work} is switched off by its setting; nothing of it moves here.")]
     partial void LogDisabled(Work work);
 
     [LoggerMessage(LogLevel.Warning, "{Work}: the database does not answer ({Why}); trying again.")]
     partial void LogStoreAway(Work work, string why);
 
-    [LoggerMessage(LogLevel.Warning, "Transfer {Id}: the call was cut off by the stop; its lease brings it back.")]
+    [LoggerMessage(
+        LogLevel.Warning,
+        "Transfer {Id}: the call was cut off by the stop; its lease brings it back."
+    )]
     partial void LogCutOff(Guid id);
 
     [LoggerMessage(LogLevel.Error, "Transfer {Id}: this step failed; its lease brings it back.")]
     partial void LogStepFailed(Exception error, Guid id);
 
-    [LoggerMessage(LogLevel.Information, "Transfer {Id}: {Signal} answers an earlier question and is dropped.")]
+    [LoggerMessage(
+        LogLevel.Information,
+        "Transfer {Id}: {Signal} answers an earlier question and is dropped."
+    )]
     partial void LogLate(Guid id, string signal);
 
     [LoggerMessage(LogLevel.Error, "Transfer {Id}: {Signal} is refused: {Why}. A person must look.")]

@@ -47,8 +47,12 @@ sealed class Wakes
 /// Hears of work that other hosts made. Only an accelerator, on a connection of its own: behind PgBouncer in
 /// transaction mode LISTEN says nothing, and the workers' intervals do.
 /// </summary>
-sealed partial class WakeListener(NpgsqlDataSource database, Wakes wakes, TimeProvider clock, ILogger<WakeListener> log)
-    : BackgroundService
+sealed partial class WakeListener(
+    NpgsqlDataSource database,
+    Wakes wakes,
+    TimeProvider clock,
+    ILogger<WakeListener> log
+) : BackgroundService
 {
     protected override async Task ExecuteAsync(CancellationToken stopping)
     {

@@ -43,7 +43,10 @@ static class ControlEndpoints
         );
         control.MapPost("/faults", (HttpRequest request) => With<Fault>(request, world.Faults.Add));
         control.MapDelete("/faults", () => Do(world.Faults.Clear));
-        control.MapPost("/webhooks/rules", (HttpRequest request) => With<DeliveryRule>(request, world.Courier.Add));
+        control.MapPost(
+            "/webhooks/rules",
+            (HttpRequest request) => With<DeliveryRule>(request, world.Courier.Add)
+        );
         control.MapPost(
             "/webhooks/targets",
             (HttpRequest request) =>
@@ -52,7 +55,8 @@ static class ControlEndpoints
                     given =>
                     {
                         world.Wiring.HyperswitchTarget = given.HyperswitchUrl;
-                        world.Wiring.HyperswitchSecret = given.HyperswitchSecret ?? world.Wiring.HyperswitchSecret;
+                        world.Wiring.HyperswitchSecret =
+                            given.HyperswitchSecret ?? world.Wiring.HyperswitchSecret;
                         world.Wiring.StripeTarget = given.StripeUrl;
                         world.Wiring.StripeSecret = given.StripeSecret ?? world.Wiring.StripeSecret;
                     }
@@ -60,11 +64,13 @@ static class ControlEndpoints
         );
         control.MapPost(
             "/refunds",
-            (HttpRequest request) => With<Fate>(request, fate => world.Hyperswitch.Decide(fate.Outcome, fate.Times))
+            (HttpRequest request) =>
+                With<Fate>(request, fate => world.Hyperswitch.Decide(fate.Outcome, fate.Times))
         );
         control.MapPost(
             "/clock",
-            (HttpRequest request) => With<Jump>(request, jump => world.Clock.Jump(TimeSpan.FromHours(jump.Hours)))
+            (HttpRequest request) =>
+                With<Jump>(request, jump => world.Clock.Jump(TimeSpan.FromHours(jump.Hours)))
         );
         control.MapGet("/books", () => Results.Json(Books(world)));
     }
@@ -75,9 +81,15 @@ static class ControlEndpoints
         var currencies = new JsonObject();
         foreach (var (currency, totals) in world.Hyperswitch.Totals())
         {
-            var moved = transfers.Where(transfer => string.Equals(transfer.Currency, currency, StringComparison.OrdinalIgnoreCase)).ToList();
+            var moved = transfers
+                .Where(transfer =>
+                    string.Equals(transfer.Currency, currency, StringComparison.OrdinalIgnoreCase)
+                )
+                .ToList();
             var accounts = new JsonObject();
-            foreach (var seller in moved.GroupBy(transfer => transfer.Destination).OrderBy(group => group.Key))
+            foreach (
+                var seller in moved.GroupBy(transfer => transfer.Destination).OrderBy(group => group.Key)
+            )
             {
                 accounts[seller.Key] = new JsonObject
                 {

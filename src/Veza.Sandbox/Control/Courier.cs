@@ -56,7 +56,12 @@ public sealed class Courier : IAsyncDisposable
     }
 
     /// <param name="sign">Called for each try: Stripe signs anew, Hyperswitch repeats the same bytes.</param>
-    public void Send(string? target, string type, string body, Func<IEnumerable<(string Name, string Value)>> sign)
+    public void Send(
+        string? target,
+        string type,
+        string body,
+        Func<IEnumerable<(string Name, string Value)>> sign
+    )
     {
         if (target is null)
         {

@@ -32,14 +32,34 @@ sealed class Comparison(Stage stage, Shop shop, IAnsiConsole console)
             var ours = orders.Where(order => Text(order, "currency") == currency).ToList();
             var sent = transfers.Where(transfer => Text(transfer, "currency") == currency).ToList();
             var theirs = moved
-                .Where(transfer => string.Equals(transfer.Currency, currency, StringComparison.OrdinalIgnoreCase))
+                .Where(transfer =>
+                    string.Equals(transfer.Currency, currency, StringComparison.OrdinalIgnoreCase)
+                )
                 .ToList();
             var ledger = balances.EnumerateArray().Single(entry => Text(entry, "currency") == currency);
             Row(currency, "buyers paid", Paid(ours), totals.Captured, null);
             Row("", "buyers got back", Sum(ours, "refunded_amount"), totals.Refunded, null);
-            Row("", "sellers received", Sum(sent.Where(IsSent), "amount"), null, theirs.Sum(transfer => transfer.Amount));
-            Row("", "sellers gave back", Sum(sent, "reversed_amount"), null, theirs.Sum(transfer => transfer.Reversed));
-            Row("", "platform holds", Account(ledger, "platform_cash"), null, books.Stripe.Balance(StripeBooks.Platform, currency));
+            Row(
+                "",
+                "sellers received",
+                Sum(sent.Where(IsSent), "amount"),
+                null,
+                theirs.Sum(transfer => transfer.Amount)
+            );
+            Row(
+                "",
+                "sellers gave back",
+                Sum(sent, "reversed_amount"),
+                null,
+                theirs.Sum(transfer => transfer.Reversed)
+            );
+            Row(
+                "",
+                "platform holds",
+                Account(ledger, "platform_cash"),
+                null,
+                books.Stripe.Balance(StripeBooks.Platform, currency)
+            );
             Row("", "every posting, summed", ledger.GetProperty("sum").GetInt64(), 0, 0);
             CompareSellers(sent, theirs);
         }
@@ -54,9 +74,15 @@ sealed class Comparison(Stage stage, Shop shop, IAnsiConsole console)
         var known = ours.Where(IsSent)
             .ToDictionary(
                 transfer => Text(transfer, "stripe_transfer_id"),
-                transfer => (transfer.GetProperty("amount").GetInt64(), transfer.GetProperty("reversed_amount").GetInt64())
+                transfer =>
+                    (
+                        transfer.GetProperty("amount").GetInt64(),
+                        transfer.GetProperty("reversed_amount").GetInt64()
+                    )
             );
-        var same = theirs.Count(transfer => known.TryGetValue(transfer.Id, out var sums) && sums == (transfer.Amount, transfer.Reversed));
+        var same = theirs.Count(transfer =>
+            known.TryGetValue(transfer.Id, out var sums) && sums == (transfer.Amount, transfer.Reversed)
+        );
         Row("", "transfers that agree one by one", same, null, theirs.Count);
         agree &= known.Count == theirs.Count;
     }
@@ -90,7 +116,8 @@ sealed class Comparison(Stage stage, Shop shop, IAnsiConsole console)
             .Where(entry => Text(entry, "account") == account)
             .Sum(entry => entry.GetProperty("balance").GetInt64());
 
-    static bool IsSent(JsonElement transfer) => transfer.GetProperty("stripe_transfer_id").ValueKind == JsonValueKind.String;
+    static bool IsSent(JsonElement transfer) =>
+        transfer.GetProperty("stripe_transfer_id").ValueKind == JsonValueKind.String;
 
     static string Text(JsonElement thing, string field) => thing.GetProperty(field).GetString() ?? "";
 

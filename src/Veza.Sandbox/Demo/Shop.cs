@@ -44,7 +44,10 @@ sealed class Shop(string veza, string serviceKey, string operatorKey, string hyp
             $"/payments/{payment}/confirm",
             new JsonObject
             {
-                ["payment_method_data"] = new JsonObject { ["card"] = new JsonObject { ["card_number"] = card } },
+                ["payment_method_data"] = new JsonObject
+                {
+                    ["card"] = new JsonObject { ["card_number"] = card },
+                },
             },
             null,
             cancellation
@@ -54,7 +57,14 @@ sealed class Shop(string veza, string serviceKey, string operatorKey, string hyp
         Send(api, HttpMethod.Post, "/api/v1/refunds", refund, key, cancellation);
 
     public Task Retry(string transfer, CancellationToken cancellation) =>
-        Send(operations, HttpMethod.Post, $"/api/v1/admin/transfers/{transfer}/retry", [], null, cancellation);
+        Send(
+            operations,
+            HttpMethod.Post,
+            $"/api/v1/admin/transfers/{transfer}/retry",
+            [],
+            null,
+            cancellation
+        );
 
     public async Task<JsonElement> Get(string path, CancellationToken cancellation) =>
         await api.GetFromJsonAsync<JsonElement>(path, cancellation);
@@ -67,7 +77,10 @@ sealed class Shop(string veza, string serviceKey, string operatorKey, string hyp
         do
         {
             var join = path.Contains('?', StringComparison.Ordinal) ? '&' : '?';
-            var page = await Get($"{path}{join}limit=100{(cursor is null ? "" : "&cursor=" + cursor)}", cancellation);
+            var page = await Get(
+                $"{path}{join}limit=100{(cursor is null ? "" : "&cursor=" + cursor)}",
+                cancellation
+            );
             found.AddRange(page.GetProperty("data").EnumerateArray());
             cursor = page.GetProperty("next_cursor").GetString();
         } while (cursor is not null);
@@ -107,7 +120,9 @@ sealed class Shop(string veza, string serviceKey, string operatorKey, string hyp
 
                 if ((int)response.StatusCode is not (503 or 409) || tries >= 40)
                 {
-                    throw new InvalidOperationException($"{method} {path}: {(int)response.StatusCode} {text}");
+                    throw new InvalidOperationException(
+                        $"{method} {path}: {(int)response.StatusCode} {text}"
+                    );
                 }
             }
             catch (HttpRequestException) when (tries < 40)

@@ -3,7 +3,12 @@ namespace Veza.Sandbox.Demo;
 /// <summary>Everything that a Veza needs around it, on loopback: PostgreSQL, both providers, the host.</summary>
 public sealed class Stage : IAsyncDisposable
 {
-    Stage(PrivatePostgres postgres, SandboxServer providers, VezaProcess veza, IReadOnlyDictionary<string, string> settings)
+    Stage(
+        PrivatePostgres postgres,
+        SandboxServer providers,
+        VezaProcess veza,
+        IReadOnlyDictionary<string, string> settings
+    )
     {
         Postgres = postgres;
         Providers = providers;
@@ -42,8 +47,14 @@ public sealed class Stage : IAsyncDisposable
         var veza = VezaProcess.At(program, settings);
         var stage = new Stage(postgres, providers, veza, settings);
         await veza.Run(["migrate"], cancellation);
-        stage.ServiceKey = await veza.Run(["api-keys", "create", "--role", "service", "--name", "shop"], cancellation);
-        stage.OperatorKey = await veza.Run(["api-keys", "create", "--role", "operator", "--name", "ada"], cancellation);
+        stage.ServiceKey = await veza.Run(
+            ["api-keys", "create", "--role", "service", "--name", "shop"],
+            cancellation
+        );
+        stage.OperatorKey = await veza.Run(
+            ["api-keys", "create", "--role", "operator", "--name", "ada"],
+            cancellation
+        );
         await veza.Start(cancellation);
         providers.World.Wiring.HyperswitchTarget = veza.Address + "/webhooks/hyperswitch";
         return stage;

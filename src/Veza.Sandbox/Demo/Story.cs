@@ -34,8 +34,14 @@ sealed class Story(Stage stage, Shop shop, IAnsiConsole console, int orders)
         await progress.Stage("sellers paid by transfer", report => SellersPaid(report, cancellation));
         await progress.Stage("buyers refunded", report => BuyersRefunded(report, cancellation));
         await progress.Stage("host killed (kill -9), restarted", _ => KillAndRestart(cancellation));
-        await progress.Stage("shares taken back from sellers", report => SharesTakenBack(report, cancellation));
-        await progress.Stage($"{PoorSeller} funded, its share back", report => PoorSellerFunded(report, cancellation));
+        await progress.Stage(
+            "shares taken back from sellers",
+            report => SharesTakenBack(report, cancellation)
+        );
+        await progress.Stage(
+            $"{PoorSeller} funded, its share back",
+            report => PoorSellerFunded(report, cancellation)
+        );
     }
 
     async Task<string> RegisterSellers(Action<int, int> report, CancellationToken cancellation)
@@ -74,11 +80,17 @@ sealed class Story(Stage stage, Shop shop, IAnsiConsole console, int orders)
 
     async Task<string> BuyersPay(Action<int, int> report, CancellationToken cancellation)
     {
-        world.Faults.Add(new Fault("hyperswitch.payments.create", FaultMode.TimeoutAfter, Times: 2, Every: 17));
+        world.Faults.Add(
+            new Fault("hyperswitch.payments.create", FaultMode.TimeoutAfter, Times: 2, Every: 17)
+        );
         world.Faults.Add(new Fault("stripe.transfers.create", FaultMode.TimeoutAfter, Times: 6, Every: 11));
-        world.Faults.Add(new Fault("stripe.transfers.create", FaultMode.ErrorBefore, Times: 6, Every: 13, Status: 503));
+        world.Faults.Add(
+            new Fault("stripe.transfers.create", FaultMode.ErrorBefore, Times: 6, Every: 13, Status: 503)
+        );
         world.Faults.Add(new Fault("stripe.transfers.create", FaultMode.Unreadable, Times: 2, Every: 37));
-        world.Faults.Add(new Fault("stripe.transfers.create", FaultMode.ErrorBefore, Times: 4, Every: 19, Status: 429));
+        world.Faults.Add(
+            new Fault("stripe.transfers.create", FaultMode.ErrorBefore, Times: 4, Every: 19, Status: 429)
+        );
         world.Courier.Add(new DeliveryRule("payment_succeeded", Delivery.Drop, Times: 1, Every: 23));
         world.Courier.Add(new DeliveryRule("payment_succeeded", Delivery.Duplicate, Times: 8, Every: 9));
         var done = 0;
@@ -104,25 +116,33 @@ sealed class Story(Stage stage, Shop shop, IAnsiConsole console, int orders)
 
     async Task<string> OrdersComplete(Action<int, int> report, CancellationToken cancellation)
     {
-        await Until("orders completed", async () =>
-        {
-            var completed = (await shop.All("/api/v1/orders?status=completed", cancellation)).Count;
-            report(completed, orders);
-            return completed == orders;
-        }, cancellation);
+        await Until(
+            "orders completed",
+            async () =>
+            {
+                var completed = (await shop.All("/api/v1/orders?status=completed", cancellation)).Count;
+                report(completed, orders);
+                return completed == orders;
+            },
+            cancellation
+        );
         return $"{world.Courier.Dropped} webhook lost and asked for, {world.Courier.Duplicated} extra copies ignored";
     }
 
     async Task<string> SellersPaid(Action<int, int> report, CancellationToken cancellation)
     {
         var count = 0;
-        await Until("transfers completed", async () =>
-        {
-            var transfers = await shop.All("/api/v1/transfers", cancellation);
-            var completed = transfers.Count(transfer => Status(transfer) == "completed");
-            report(completed, count = transfers.Count);
-            return completed == transfers.Count;
-        }, cancellation);
+        await Until(
+            "transfers completed",
+            async () =>
+            {
+                var transfers = await shop.All("/api/v1/transfers", cancellation);
+                var completed = transfers.Count(transfer => Status(transfer) == "completed");
+                report(completed, count = transfers.Count);
+                return completed == transfers.Count;
+            },
+            cancellation
+        );
         return $"{count} transfers, {world.Faults.Struck} calls had gone wrong";
     }
 
@@ -133,14 +153,24 @@ sealed class Story(Stage stage, Shop shop, IAnsiConsole console, int orders)
             world.Stripe.PayOut(Account(3), code);
         }
 
-        world.Faults.Add(new Fault("hyperswitch.refunds.create", FaultMode.TimeoutAfter, Times: 2, Every: 13));
+        world.Faults.Add(
+            new Fault("hyperswitch.refunds.create", FaultMode.TimeoutAfter, Times: 2, Every: 13)
+        );
         world.Faults.Add(new Fault("stripe.reversals.create", FaultMode.TimeoutAfter, Times: 8, Every: 7));
-        world.Faults.Add(new Fault("stripe.reversals.create", FaultMode.ErrorBefore, Times: 8, Every: 9, Status: 500));
-        world.Faults.Add(new Fault("stripe.reversals.create", FaultMode.ErrorAfter, Times: 3, Every: 17, Status: 500));
+        world.Faults.Add(
+            new Fault("stripe.reversals.create", FaultMode.ErrorBefore, Times: 8, Every: 9, Status: 500)
+        );
+        world.Faults.Add(
+            new Fault("stripe.reversals.create", FaultMode.ErrorAfter, Times: 3, Every: 17, Status: 500)
+        );
         world.Courier.Add(new DeliveryRule("refund_succeeded", Delivery.Drop, Times: 1, Every: 11));
         world.Courier.Add(new DeliveryRule("refund_succeeded", Delivery.Duplicate, Times: 6, Every: 5));
         world.Hyperswitch.Decide(RefundFate.Succeeded, 5);
-        var wanted = placed.Index().Where(order => order.Index % 5 < 3).SelectMany(order => Refunds(order.Item, order.Index)).ToList();
+        var wanted = placed
+            .Index()
+            .Where(order => order.Index % 5 < 3)
+            .SelectMany(order => Refunds(order.Item, order.Index))
+            .ToList();
         await Parallel.ForEachAsync(
             wanted.GroupBy(refund => refund.Order),
             Eight(cancellation),
@@ -165,26 +195,43 @@ sealed class Story(Stage stage, Shop shop, IAnsiConsole console, int orders)
 
     async Task<string> SharesTakenBack(Action<int, int> report, CancellationToken cancellation)
     {
-        await Until("refunds succeeded", async () =>
-            (await shop.All("/api/v1/refunds?status=succeeded", cancellation)).Count == refunds, cancellation);
+        await Until(
+            "refunds succeeded",
+            async () => (await shop.All("/api/v1/refunds?status=succeeded", cancellation)).Count == refunds,
+            cancellation
+        );
         var all = 0;
         var waiting = 0;
-        await Until("reversals", async () =>
-        {
-            var transfers = await shop.All("/api/v1/transfers", cancellation);
-            var reversals = transfers.SelectMany(transfer => transfer.GetProperty("reversals").EnumerateArray()).ToList();
-            all = reversals.Count;
-            var open = transfers.Where(transfer => Status(transfer) is not ("completed" or "reversed")).ToList();
-            waiting = open.Count(transfer => transfer.GetProperty("waiting_for").GetString() == "seller_funds");
-            report(reversals.Count(reversal => reversal.GetProperty("status").GetString() == "reversed"), all);
-            foreach (var failed in open.Where(transfer => Status(transfer) == "permanently_failed"))
+        await Until(
+            "reversals",
+            async () =>
             {
-                // What an operator does with a transfer that Veza has given up on.
-                await shop.Retry(Id(failed), cancellation);
-            }
+                var transfers = await shop.All("/api/v1/transfers", cancellation);
+                var reversals = transfers
+                    .SelectMany(transfer => transfer.GetProperty("reversals").EnumerateArray())
+                    .ToList();
+                all = reversals.Count;
+                var open = transfers
+                    .Where(transfer => Status(transfer) is not ("completed" or "reversed"))
+                    .ToList();
+                waiting = open.Count(transfer =>
+                    transfer.GetProperty("waiting_for").GetString() == "seller_funds"
+                );
+                report(
+                    reversals.Count(reversal => reversal.GetProperty("status").GetString() == "reversed"),
+                    all
+                );
+                foreach (var failed in open.Where(transfer => Status(transfer) == "permanently_failed"))
+                {
+                    // What an operator does with a transfer that Veza has given up on.
+                    await shop.Retry(Id(failed), cancellation);
+                }
 
-            return open.Count == waiting && open.All(transfer => transfer.GetProperty("seller_id").GetString() == PoorSeller);
-        }, cancellation);
+                return open.Count == waiting
+                    && open.All(transfer => transfer.GetProperty("seller_id").GetString() == PoorSeller);
+            },
+            cancellation
+        );
         return $"{all} reversals, {waiting} transfers wait for {PoorSeller}'s empty balance";
     }
 
@@ -195,12 +242,16 @@ sealed class Story(Stage stage, Shop shop, IAnsiConsole console, int orders)
             world.Stripe.Move(Account(3), code, 100_000L * unit);
         }
 
-        await Until("the poor seller's reversals", async () =>
-        {
-            var open = (await shop.All("/api/v1/transfers?status=reversal_pending", cancellation)).Count;
-            report(0, open);
-            return open == 0;
-        }, cancellation);
+        await Until(
+            "the poor seller's reversals",
+            async () =>
+            {
+                var open = (await shop.All("/api/v1/transfers?status=reversal_pending", cancellation)).Count;
+                report(0, open);
+                return open == 0;
+            },
+            cancellation
+        );
         return "no transfer waits any more";
     }
 
@@ -257,7 +308,9 @@ sealed class Story(Stage stage, Shop shop, IAnsiConsole console, int orders)
         {
             if (time.Elapsed > TimeSpan.FromSeconds(60))
             {
-                throw new InvalidOperationException($"Waited a minute for: {what}. The host's log: {stage.Veza.LogFile}");
+                throw new InvalidOperationException(
+                    $"Waited a minute for: {what}. The host's log: {stage.Veza.LogFile}"
+                );
             }
 
             await Task.Delay(100, cancellation);

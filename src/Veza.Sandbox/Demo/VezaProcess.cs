@@ -29,9 +29,16 @@ public sealed class VezaProcess : IAsyncDisposable
     /// <param name="settings">Beside the address, which is chosen here where it is not among them.</param>
     public static VezaProcess At(string program, IReadOnlyDictionary<string, string> settings)
     {
-        var address = settings.TryGetValue("VEZA_URLS", out var given) ? given : $"http://127.0.0.1:{FreePort()}";
+        var address = settings.TryGetValue("VEZA_URLS", out var given)
+            ? given
+            : $"http://127.0.0.1:{FreePort()}";
         var all = new Dictionary<string, string>(settings) { ["VEZA_URLS"] = address };
-        return new VezaProcess(program, all, address, Path.Combine(Path.GetTempPath(), $"veza-{Guid.NewGuid():N}.log"));
+        return new VezaProcess(
+            program,
+            all,
+            address,
+            Path.Combine(Path.GetTempPath(), $"veza-{Guid.NewGuid():N}.log")
+        );
     }
 
     /// <summary>Runs a command to its end and answers what it printed.</summary>
@@ -44,7 +51,9 @@ public sealed class VezaProcess : IAsyncDisposable
         await command.WaitForExitAsync(cancellation);
         return command.ExitCode == 0
             ? (await output).Trim()
-            : throw new InvalidOperationException($"veza {string.Join(' ', arguments)} failed: {errors}{await output}");
+            : throw new InvalidOperationException(
+                $"veza {string.Join(' ', arguments)} failed: {errors}{await output}"
+            );
     }
 
     /// <summary>Returns when the host is ready to serve.</summary>

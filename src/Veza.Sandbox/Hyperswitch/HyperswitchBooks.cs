@@ -7,7 +7,12 @@ namespace Veza.Sandbox.Hyperswitch;
 /// <summary>An answer of Hyperswitch's API.</summary>
 public sealed record HyperswitchAnswer(int Status, JsonObject Body)
 {
-    public static HyperswitchAnswer Error(int status, string code, string message, string type = "invalid_request") =>
+    public static HyperswitchAnswer Error(
+        int status,
+        string code,
+        string message,
+        string type = "invalid_request"
+    ) =>
         new(
             status,
             new JsonObject
@@ -70,14 +75,35 @@ public sealed class HyperswitchBooks(TimeProvider clock, StripeBooks stripe, Act
 {
     static readonly HashSet<string> PaymentFields =
     [
-        "payment_id", "amount", "currency", "confirm", "capture_method", "customer_id", "metadata", "return_url",
-        "profile_id", "description", "merchant_order_reference_id", "session_expiry", "payment_method",
-        "payment_method_data", "setup_future_usage", "off_session", "recurring_details", "customer_acceptance",
+        "payment_id",
+        "amount",
+        "currency",
+        "confirm",
+        "capture_method",
+        "customer_id",
+        "metadata",
+        "return_url",
+        "profile_id",
+        "description",
+        "merchant_order_reference_id",
+        "session_expiry",
+        "payment_method",
+        "payment_method_data",
+        "setup_future_usage",
+        "off_session",
+        "recurring_details",
+        "customer_acceptance",
     ];
 
     static readonly HashSet<string> RefundFields =
     [
-        "payment_id", "refund_id", "amount", "reason", "refund_type", "metadata", "merchant_connector_details",
+        "payment_id",
+        "refund_id",
+        "amount",
+        "reason",
+        "refund_type",
+        "metadata",
+        "merchant_connector_details",
         "split_refunds",
     ];
 
@@ -110,7 +136,11 @@ public sealed class HyperswitchBooks(TimeProvider clock, StripeBooks stripe, Act
             return refusal;
         }
 
-        if (Number(body, "amount") is not { } amount || amount < 0 || Text(body, "currency") is not { } currency)
+        if (
+            Number(body, "amount") is not { } amount
+            || amount < 0
+            || Text(body, "currency") is not { } currency
+        )
         {
             return HyperswitchAnswer.Error(400, "IR_04", "Missing required param: amount or currency");
         }
@@ -120,7 +150,11 @@ public sealed class HyperswitchBooks(TimeProvider clock, StripeBooks stripe, Act
             var id = Text(body, "payment_id") ?? $"pay_{++serial:D26}";
             if (payments.ContainsKey(id))
             {
-                return HyperswitchAnswer.Error(400, "HE_01", $"The payment with the specified payment_id '{id}' already exists in our records");
+                return HyperswitchAnswer.Error(
+                    400,
+                    "HE_01",
+                    $"The payment with the specified payment_id '{id}' already exists in our records"
+                );
             }
 
             var metadata = body["metadata"]?.AsObject().DeepClone().AsObject() ?? [];
@@ -190,14 +224,21 @@ public sealed class HyperswitchBooks(TimeProvider clock, StripeBooks stripe, Act
 
         lock (gate)
         {
-            if (Text(body, "payment_id") is not { } paymentId || !payments.TryGetValue(paymentId, out var payment))
+            if (
+                Text(body, "payment_id") is not { } paymentId
+                || !payments.TryGetValue(paymentId, out var payment)
+            )
             {
                 return HyperswitchAnswer.Error(404, "HE_02", "Payment does not exist in our records");
             }
 
             if (!payment.IsPaid)
             {
-                return HyperswitchAnswer.Error(400, "IR_14", "This Payment could not be refunded because it has a status of " + payment.Status);
+                return HyperswitchAnswer.Error(
+                    400,
+                    "IR_14",
+                    "This Payment could not be refunded because it has a status of " + payment.Status
+                );
             }
 
             var amount = Number(body, "amount") ?? payment.Amount;
@@ -206,7 +247,9 @@ public sealed class HyperswitchBooks(TimeProvider clock, StripeBooks stripe, Act
                 return HyperswitchAnswer.Error(422, "IR_05", "amount contains invalid data");
             }
 
-            var before = refunds.Values.Where(known => known.Payment == payment && known.Status != "failed").Sum(known => known.Amount);
+            var before = refunds
+                .Values.Where(known => known.Payment == payment && known.Status != "failed")
+                .Sum(known => known.Amount);
             if (before + amount > payment.Amount)
             {
                 return HyperswitchAnswer.Error(400, "IR_13", "The refund amount exceeds the amount captured");
@@ -215,13 +258,23 @@ public sealed class HyperswitchBooks(TimeProvider clock, StripeBooks stripe, Act
             var id = Text(body, "refund_id") ?? $"ref_{++serial:D26}";
             if (refunds.ContainsKey(id))
             {
-                return HyperswitchAnswer.Error(400, "HE_01", $"Duplicate refund request. Refund already attempted with the refund ID {id}");
+                return HyperswitchAnswer.Error(
+                    400,
+                    "HE_01",
+                    $"Duplicate refund request. Refund already attempted with the refund ID {id}"
+                );
             }
 
-            var refund = new Refund(id, payment, amount, Text(body, "reason")) { Created = clock.GetUtcNow() };
+            var refund = new Refund(id, payment, amount, Text(body, "reason"))
+            {
+                Created = clock.GetUtcNow(),
+            };
             refunds.Add(id, refund);
             Begin(refund, fates.TryDequeue(out var fate) ? fate : UsualFate);
-            return new HyperswitchAnswer(200, refund.Status == "pending" ? Json(refund, "pending") : Json(refund));
+            return new HyperswitchAnswer(
+                200,
+                refund.Status == "pending" ? Json(refund, "pending") : Json(refund)
+            );
         }
     }
 
@@ -357,7 +410,8 @@ public sealed class HyperswitchBooks(TimeProvider clock, StripeBooks stripe, Act
             ["currency"] = payment.Currency,
             ["client_secret"] = payment.Secret,
             ["connector"] = payment.Status == "requires_payment_method" ? null : "stripe",
-            ["connector_transaction_id"] = payment.Status == "requires_payment_method" ? null : "pi_" + payment.Id[4..],
+            ["connector_transaction_id"] =
+                payment.Status == "requires_payment_method" ? null : "pi_" + payment.Id[4..],
             ["metadata"] = payment.Metadata.DeepClone(),
             ["return_url"] = payment.ReturnUrl,
             ["merchant_order_reference_id"] = payment.Reference,

@@ -16,7 +16,13 @@ static class HyperswitchEndpoints
         );
         api.MapGet(
             "/payments/{id}",
-            context => Serve(context, world, "hyperswitch.payments.get", _ => world.Hyperswitch.GetPayment(Id(context)))
+            context =>
+                Serve(
+                    context,
+                    world,
+                    "hyperswitch.payments.get",
+                    _ => world.Hyperswitch.GetPayment(Id(context))
+                )
         );
         api.MapPost(
             "/payments/{id}/confirm",
@@ -34,7 +40,13 @@ static class HyperswitchEndpoints
         );
         api.MapGet(
             "/refunds/{id}",
-            context => Serve(context, world, "hyperswitch.refunds.get", _ => world.Hyperswitch.GetRefund(Id(context)))
+            context =>
+                Serve(
+                    context,
+                    world,
+                    "hyperswitch.refunds.get",
+                    _ => world.Hyperswitch.GetRefund(Id(context))
+                )
         );
     }
 
@@ -52,7 +64,10 @@ static class HyperswitchEndpoints
     {
         if (context.Request.Headers["api-key"].Count == 0)
         {
-            await Write(context, HyperswitchAnswer.Error(401, "IR_01", "API key not provided or invalid API key used"));
+            await Write(
+                context,
+                HyperswitchAnswer.Error(401, "IR_01", "API key not provided or invalid API key used")
+            );
             return;
         }
 

@@ -17,7 +17,13 @@ public sealed record StripeAnswer(int Status, JsonObject Body, bool Began = true
     public static StripeAnswer Refused(string? code, string message, string? param = null) =>
         Error(400, "invalid_request_error", code, message, param);
 
-    public static StripeAnswer Error(int status, string type, string? code, string message, string? param = null)
+    public static StripeAnswer Error(
+        int status,
+        string type,
+        string? code,
+        string message,
+        string? param = null
+    )
     {
         var error = new JsonObject { ["type"] = type, ["message"] = message };
         if (code is not null)
@@ -124,17 +130,32 @@ public sealed class StripeBooks(TimeProvider clock, Action<string, string> publi
     {
         if (Amount(form) is not { } amount)
         {
-            return StripeAnswer.Invalid(400, "parameter_invalid_integer", "Invalid positive integer", "amount");
+            return StripeAnswer.Invalid(
+                400,
+                "parameter_invalid_integer",
+                "Invalid positive integer",
+                "amount"
+            );
         }
 
         if (!form.TryGetValue("currency", out var currency))
         {
-            return StripeAnswer.Invalid(400, "parameter_missing", "Missing required param: currency.", "currency");
+            return StripeAnswer.Invalid(
+                400,
+                "parameter_missing",
+                "Missing required param: currency.",
+                "currency"
+            );
         }
 
         if (!form.TryGetValue("destination", out var destination))
         {
-            return StripeAnswer.Invalid(400, "parameter_missing", "Missing required param: destination.", "destination");
+            return StripeAnswer.Invalid(
+                400,
+                "parameter_missing",
+                "Missing required param: destination.",
+                "destination"
+            );
         }
 
         lock (gate)
@@ -193,7 +214,12 @@ public sealed class StripeBooks(TimeProvider clock, Action<string, string> publi
 
             if (form.ContainsKey("amount") && Amount(form) is null)
             {
-                return StripeAnswer.Invalid(400, "parameter_invalid_integer", "Invalid positive integer", "amount");
+                return StripeAnswer.Invalid(
+                    400,
+                    "parameter_invalid_integer",
+                    "Invalid positive integer",
+                    "amount"
+                );
             }
 
             var amount = Amount(form) ?? left;
@@ -249,8 +275,14 @@ public sealed class StripeBooks(TimeProvider clock, Action<string, string> publi
                 .Reverse()
                 .Where(transfer => Fits(query, "transfer_group", transfer.Group))
                 .Where(transfer => Fits(query, "destination", transfer.Destination))
-                .Where(transfer => !Number(query, "created[gte]", out var least) || transfer.Created.ToUnixTimeSeconds() >= least)
-                .Where(transfer => !Number(query, "created[lte]", out var most) || transfer.Created.ToUnixTimeSeconds() <= most);
+                .Where(transfer =>
+                    !Number(query, "created[gte]", out var least)
+                    || transfer.Created.ToUnixTimeSeconds() >= least
+                )
+                .Where(transfer =>
+                    !Number(query, "created[lte]", out var most)
+                    || transfer.Created.ToUnixTimeSeconds() <= most
+                );
             return Page(query, "/v1/transfers", found, transfer => transfer.Id, Json);
         }
     }
@@ -323,7 +355,8 @@ public sealed class StripeBooks(TimeProvider clock, Action<string, string> publi
     static bool Number(IReadOnlyDictionary<string, string> query, string name, out long number)
     {
         number = 0;
-        return query.TryGetValue(name, out var text) && long.TryParse(text, CultureInfo.InvariantCulture, out number);
+        return query.TryGetValue(name, out var text)
+            && long.TryParse(text, CultureInfo.InvariantCulture, out number);
     }
 
     static long? Amount(IReadOnlyDictionary<string, string> form) =>
@@ -368,7 +401,9 @@ public sealed class StripeBooks(TimeProvider clock, Action<string, string> publi
                 ["object"] = "list",
                 ["url"] = $"/v1/transfers/{transfer.Id}/reversals",
                 ["has_more"] = transfer.Reversals.Count > 10,
-                ["data"] = new JsonArray([.. transfer.Reversals.AsEnumerable().Reverse().Take(10).Select(Json)]),
+                ["data"] = new JsonArray([
+                    .. transfer.Reversals.AsEnumerable().Reverse().Take(10).Select(Json),
+                ]),
             },
             ["reversed"] = transfer.Reversed == transfer.Amount,
             ["source_transaction"] = null,

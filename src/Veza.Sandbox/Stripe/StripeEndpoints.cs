@@ -17,7 +17,13 @@ static class StripeEndpoints
         api.MapPost(
             "/transfers/{id}/reversals",
             context =>
-                Post(context, world, keys, "stripe.reversals.create", form => world.Stripe.Reverse(Id(context), form))
+                Post(
+                    context,
+                    world,
+                    keys,
+                    "stripe.reversals.create",
+                    form => world.Stripe.Reverse(Id(context), form)
+                )
         );
         api.MapGet("/transfers", context => Get(context, world, "stripe.transfers.list", world.Stripe.List));
         api.MapGet(
@@ -27,7 +33,12 @@ static class StripeEndpoints
         api.MapGet(
             "/transfers/{id}/reversals",
             context =>
-                Get(context, world, "stripe.reversals.list", query => world.Stripe.ListReversals(Id(context), query))
+                Get(
+                    context,
+                    world,
+                    "stripe.reversals.list",
+                    query => world.Stripe.ListReversals(Id(context), query)
+                )
         );
         api.MapGet(
             "/balance",
@@ -70,7 +81,12 @@ static class StripeEndpoints
 
         var query = context.Request.Query.ToDictionary(field => field.Key, field => field.Value.ToString());
         var fault = world.Faults.Next(operation, context.Request.Path + context.Request.QueryString);
-        await Answer(context, fault, fault is null or { Mode: FaultMode.Slow } ? read(query) : ErrorOf(fault), false);
+        await Answer(
+            context,
+            fault,
+            fault is null or { Mode: FaultMode.Slow } ? read(query) : ErrorOf(fault),
+            false
+        );
     }
 
     static async Task Post(
@@ -90,7 +106,8 @@ static class StripeEndpoints
             field => field.Key,
             field => field.Value.ToString()
         );
-        var text = context.Request.Path + "?" + string.Join('&', form.Select(field => $"{field.Key}={field.Value}"));
+        var text =
+            context.Request.Path + "?" + string.Join('&', form.Select(field => $"{field.Key}={field.Value}"));
         var fault = world.Faults.Next(operation, text);
         if (fault is { Mode: FaultMode.TimeoutBefore or FaultMode.ErrorBefore })
         {
@@ -184,7 +201,11 @@ static class StripeEndpoints
 
     static async Task<bool> Authorized(HttpContext context)
     {
-        if (context.Request.Headers.Authorization.ToString().StartsWith("Bearer sk_", StringComparison.Ordinal))
+        if (
+            context
+                .Request.Headers.Authorization.ToString()
+                .StartsWith("Bearer sk_", StringComparison.Ordinal)
+        )
         {
             return true;
         }

@@ -1,0 +1,98 @@
+/// What the compiler cannot be told: the house rules, read from the source itself.
+module Veza.Domain.Tests.Tidy
+
+open System.IO
+open System.Text.RegularExpressions
+open Expecto
+open Veza.Domain.Transfers
+
+let private root = Path.GetFullPath(Path.Combine(__SOURCE_DIRECTORY__, "..", ".."))
+
+let private sources folder (extensions: string list) =
+    Directory.EnumerateFiles(Path.Combine(root, folder), "*.*", SearchOption.AllDirectories)
+    |> Seq.filter (fun path -> List.contains (Path.GetExtension path) extensions)
+    |> Seq.filter (fun path -> not (path.Contains "/obj/" || path.Contains "/bin/"))
+
+let private code = [ ".fs"; ".cs"; ".sql"; ".razor"; ".js"; ".css" ]
+
+let private offences folder offends = [
+    for path in sources folder code do
+        for number, line in File.ReadLines path |> Seq.indexed do
+            if offends line then
+                $"{Path.GetRelativePath(root, path)}:{number + 1} {line.Trim()}"
+]
+
+let private none found why = Expect.equal found [] why
+let private matches (pattern: string) (line: string) = Regex.IsMatch(line, pattern)
+
+/// A status set anywhere but in the guarded updates: `set status = 'x'`, `Status = "x"` and the like. Inserts and
+/// guarded updates write what the domain's row says.
+let private setsStatusByHand (line: string) =
+    matches @"(?i)\bset\b[^=]*\bstatus\s*=\s*'" line
+    || matches @"(?i)^\s*(,\s*)?status\s*=\s*'[a-z_]+'\s*,?\s*$" line
+    || matches @"\bStatus\s*=\s*""" line
+
+[<Tests>]
+let tests =
+    testList "tidy" [
+        test "no wildcard hides a case of the domain" {
+            none (offences "src/Veza.Domain.fs" (matches @"^\s*\|\s*_\s*->")) "name every case"
+        }
+        test "the domain never throws on purpose" {
+            none (offences "src/Veza.Domain.fs" (matches @"\bfailwith|\braise\b")) "return a refusal"
+        }
+        test "the domain asks no clock and draws no lots" {
+            none
+                (offences
+                    "src/Veza.Domain.fs"
+                    (matches @"UtcNow|DateTime\.Now|NewGuid|\bRandom\b|\bfloat\b|\bdouble\b"))
+                "time and identity are arguments"
+        }
+        test "no line is wider than 130" { none (offences "src" (fun line -> line.Length > 130)) "wrap it" }
+        test "the domain depends on nothing but the language" {
+            let foreign = [
+                for reference in typeof<Transfer>.Assembly.GetReferencedAssemblies() do
+                    let name = string reference.Name
+                    if name <> "FSharp.Core" && not (name.StartsWith "System.") then
+                        name
+            ]
+            none foreign "the domain is pure"
+        }
+        test "dependencies point inwards" {
+            let references project = File.ReadAllText(Path.Combine(root, "src", project, project + ".csproj"))
+            Expect.isFalse
+                ((references "Veza.Adapters").Contains "Veza.Host")
+                "the adapters do not know the host"
+            Expect.isFalse
+                ((references "Veza.Sandbox").Contains "ProjectReference")
+                "the sandbox knows no Veza project"
+        }
+        testList "no status is set by hand" [
+            test "in SQL and in C#" {
+                none
+                    (List.collect (fun folder -> offences folder setsStatusByHand) [
+                        "src/Veza.Adapters"
+                        "src/Veza.Host"
+                    ])
+                    "the domain decides, the guarded update writes"
+            }
+            test "and this test sees it when one is" {
+                for planted in
+                    [
+                        "update seller_transfers set status = 'reversed' where id = $1"
+                        "            status = 'reversed',"
+                        "    transfer.Status = \"reversed\";"
+                    ] do
+                    Expect.isTrue (setsStatusByHand planted) planted
+            }
+            test "every update of a status is guarded by the status and version it saw" {
+                for path in sources "src/Veza.Adapters" [ ".cs" ] do
+                    let text = File.ReadAllText path
+                    for found in Regex.Matches(text, @"set status = c\.status(?s).*?""""""") do
+                        Expect.isTrue
+                            (found.Value.Contains "c.from_status"
+                             && found.Value.Contains ".version = c.version")
+                            $"{Path.GetFileName path} updates a status without its guard"
+            }
+        ]
+    ]

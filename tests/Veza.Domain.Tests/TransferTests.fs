@@ -1,0 +1,258 @@
+module Veza.Domain.Tests.TransferTests
+
+open System
+open Expecto
+open Veza.Domain
+open Veza.Domain.Transfers
+open Veza.Domain.Tests.Histories
+
+let private accepted = Hears(TransferAnswered(Accepted(tr 1)))
+let private refused cause = Hears(TransferAnswered(Denied(because cause, false)))
+let private noAnswer = Hears(TransferAnswered(InDoubt NoAnswer))
+let private refunded number amount = Hears(RefundSucceeded(claim number amount))
+let private reversed number = Hears(ReversalAnswered(Accepted(trr number)))
+let private notReversed cause = Hears(ReversalAnswered(Denied(because cause, false)))
+let private seen ours amount = Hears(ReversalSeen { Ours = ours; AmountReversed = amount })
+
+let private statusAfter steps = TransferWords.status (tell steps).Transfer.Status
+let private attemptAfter steps = Option.get (tell steps).Transfer.Attempt
+let private becomes status steps = Expect.equal (statusAfter steps) status "it should stand there"
+
+let private keyOf duty =
+    match duty with
+    | Some(SendTransfer(_, key) | FindTransfer key | SendReversal(_, _, key) | FindReversal(_, key)) ->
+        key.Value
+    | Some ReportMissingId
+    | None -> failtest "there should be something to ask"
+
+let private sentAs steps = keyOf (Transfer.duty (tell steps).Transfer)
+
+[<Tests>]
+let sending =
+    testList "transfer, on its way" [
+        test "completes with Stripe's id" { [ Taken; accepted ] |> becomes "completed" }
+        test "fails on a refusal and takes a new key" {
+            [ Taken; refused OtherCause ] |> becomes "failed"
+            Expect.notEqual
+                (sentAs [ Taken; refused OtherCause; Taken ])
+                (sentAs [ Taken ])
+                "the old key repeats the refusal"
+        }
+        test "keeps its key after a doubt" {
+            [ Taken; noAnswer ] |> becomes "pending"
+            Expect.equal (sentAs [ Taken; noAnswer; Taken ]) (sentAs [ Taken ]) "a new key could pay twice"
+        }
+        test "keeps its key after a crash between send and save" {
+            Expect.equal
+                (sentAs [ Taken; Passes 5; Taken ])
+                (sentAs [ Taken ])
+                "the send was written down first"
+        }
+        test "waits without spending a retry when the platform's balance is empty" {
+            let attempt = attemptAfter [ Taken; refused PlatformFunds ]
+            Expect.equal (attempt.Retries, attempt.Waiting) (0, ForPlatformFunds) "somebody must top it up"
+        }
+        test "gives up after its retries" {
+            List.replicate 4 [ Taken; refused OtherCause ] |> List.concat |> becomes "permanently_failed"
+        }
+        test "looks once more before it gives up on a doubt" {
+            let doubtful = List.replicate 4 [ Taken; noAnswer ] |> List.concat
+            becomes "pending" doubtful
+            Expect.equal (attemptAfter doubtful).Move LookUp "one last look-up"
+            doubtful @ [ Taken; Hears(TransferSeen [ tr 1 ]) ] |> becomes "completed"
+            doubtful @ [ Taken; Hears(TransferSeen []) ] |> becomes "permanently_failed"
+        }
+        test "more than one match is for a person" {
+            [ Taken; noAnswer; Hears(TransferSeen [ tr 1; tr 2 ]) ] |> becomes "permanently_failed"
+        }
+        test "an operator's retry looks before it sends what is in doubt" {
+            let doubtful = List.replicate 4 [ Taken; noAnswer ] |> List.concat
+            let retried = doubtful @ [ Hears(TransferSeen []); Hears RetryRequested ]
+            becomes "pending" retried
+            Expect.equal (attemptAfter retried).Move LookUp "money may have moved"
+        }
+        test "a key a day old is not sent" {
+            Expect.equal
+                (attemptAfter [ Taken; noAnswer; Passes(24 * 60); Taken ]).Move
+                LookUp
+                "a forgotten key pays twice"
+        }
+    ]
+
+[<Tests>]
+let refunding =
+    testList "transfer, refunded" [
+        testList "before it was sent" [
+            test "in full, is cancelled" { [ refunded 1 100_00L ] |> becomes "cancelled" }
+            test "in part, shrinks" {
+                let story = tell [ refunded 1 30_00L ]
+                Expect.equal story.Transfer.Sendable 70_00L "only the rest is sent"
+                Expect.equal story.Movements [ ClaimWithheld 30_00L ] "nothing left the platform"
+            }
+        ]
+        testList "while in doubt" [
+            test "waits for the transfer's outcome" {
+                [ Taken; refunded 1 30_00L ] |> becomes "pending"
+                [ Taken; refunded 1 30_00L; accepted ] |> becomes "reversal_pending"
+            }
+            test "is withheld if Stripe refuses" {
+                [ Taken; refunded 1 100_00L; refused OtherCause ] |> becomes "cancelled"
+            }
+        ]
+        testList "after it was sent" [
+            test "in full, is reversed once Stripe confirms" {
+                [ Taken; accepted; refunded 1 100_00L ] |> becomes "reversal_pending"
+                [ Taken; accepted; refunded 1 100_00L; Taken; reversed 1 ] |> becomes "reversed"
+            }
+            test "in part, goes back to completed" {
+                [ Taken; accepted; refunded 1 40_00L; Taken; reversed 1 ] |> becomes "completed"
+            }
+            test "twice, one after the other" {
+                let story = [ Taken; accepted; refunded 1 40_00L; refunded 2 60_00L; Taken; reversed 1 ]
+                becomes "reversal_pending" story
+                story @ [ Taken; reversed 2 ] |> becomes "reversed"
+            }
+            test "the same refund heard twice is one claim" {
+                let once = tell [ Taken; accepted; refunded 1 40_00L ]
+                Expect.equal (live once (refunded 1 40_00L)) once "nothing new"
+            }
+            test "never gives back more than is left" {
+                let story = tell [ Taken; accepted; refunded 1 90_00L ]
+                let outcome = Transfer.apply rules now (RefundSucceeded(claim 2 10_01L)) story.Transfer
+                Expect.equal outcome (Transfers.Refused MoreThanIsLeft) "a cent too much"
+            }
+        ]
+        testList "while its reversal is under way" [
+            let due = [ Taken; accepted; refunded 1 100_00L; Taken ]
+
+            test "an empty seller balance waits and spends no retry" {
+                let attempt = attemptAfter (due @ [ notReversed SellerFunds ])
+                Expect.equal
+                    (attempt.Retries, attempt.Waiting)
+                    (0, ForSellerFunds)
+                    "it waits on its own clock"
+                Expect.equal attempt.DueAt (now + rules.FundsInterval) "an hour"
+                Expect.equal attempt.Operation.Generation 1 "the old key would repeat the refusal for a day"
+            }
+            test "a rate limit and an open circuit spend no retry" {
+                for hindrance in
+                    [ RateLimited; CircuitOpen; KeyInUse; ObjectLocked; Unauthorized; Unreachable ] do
+                    let attempt = attemptAfter (due @ [ Hears(ReversalAnswered(NotExecuted hindrance)) ])
+                    Expect.equal (attempt.Retries, attempt.Waiting) (0, ForProvider) "nothing happened"
+            }
+            test "a server error spends one and keeps the key" {
+                let attempt = attemptAfter (due @ [ Hears(ReversalAnswered(InDoubt ServerError)) ])
+                Expect.equal (attempt.Retries, attempt.Operation.Generation) (1, 0) "it may have happened"
+                Expect.isGreaterThanOrEqual attempt.DueAt (now + policy.Base) "not before its backoff"
+            }
+            test "already reversed by us is reversed" {
+                due @ [ Hears(ReversalAnswered(Duplicate "already")); Taken; seen (Some(trr 9)) 100_00L ]
+                |> becomes "reversed"
+            }
+            test "already reversed by somebody else is adopted" {
+                let story =
+                    tell (due @ [ Hears(ReversalAnswered(Duplicate "already")); Taken; seen None 100_00L ])
+                Expect.equal (TransferWords.status story.Transfer.Status) "reversed" "the money is back"
+                Expect.equal
+                    story.Transfer.Settled
+                    [ claim 1 100_00L, Returned(None, 100_00L) ]
+                    "and recorded as adopted"
+            }
+            test "reversed in part by somebody else: the rest is still taken" {
+                let story =
+                    tell (due @ [ Hears(ReversalAnswered(Duplicate "more")); Taken; seen None 30_00L ])
+                match Transfer.duty story.Transfer with
+                | Some(SendReversal(_, amount, _)) -> Expect.equal amount 70_00L "what is not covered"
+                | duty -> failtest $"{duty}"
+            }
+            test "a missing transfer is for a person" {
+                due @ [ Hears(ReversalAnswered Missing) ] |> becomes "permanently_failed"
+            }
+            test "written off, the claim is given up" {
+                let story = tell (due @ [ Hears(ReversalAnswered Missing); Hears WriteOffRequested ])
+                Expect.equal (TransferWords.status story.Transfer.Status) "written_off" ""
+                Expect.contains story.Movements (ClaimForgiven 100_00L) "the platform bears it"
+            }
+            test "an answer to an earlier question is not taken for the present one's" {
+                let story = tell (due @ [ notReversed OtherCause; Taken ])
+                let old = certain (IdempotencyKey.Parse(sentAs due))
+                Expect.isFalse (Transfer.asksUnder old story.Transfer) "the key has changed"
+            }
+        ]
+    ]
+
+/// What the seller has, by the movements.
+let private held movements =
+    movements
+    |> List.sumBy (fun movement ->
+        match movement with
+        | MoneySent amount -> amount
+        | MoneyReturned amount -> -amount
+        | ClaimWithheld _
+        | ClaimForgiven _
+        | SettledOutside _ -> 0L)
+
+[<Tests>]
+let laws =
+    testList "transfer, whatever happens" [
+        property "a row brings the same transfer back" (fun (history: Step list) ->
+            let transfer = (tell history).Transfer
+            TransferRow.ofRow (TransferRow.toRow transfer) (TransferRow.reversals transfer) = Ok transfer)
+
+        property "money leaves at most once" (fun (history: Step list) ->
+            (tell history).Movements |> List.filter _.IsMoneySent |> List.length <= 1)
+
+        property "no more comes back than left" (fun (history: Step list) ->
+            held (tell history).Movements >= 0L)
+
+        property "what the seller has is what the transfer says" (fun (history: Step list) ->
+            let story = tell history
+            let sent = story.Movements |> List.exists _.IsMoneySent
+            held story.Movements =
+                (if sent then
+                     story.Transfer.Sendable - story.Transfer.Returned
+                 else
+                     0L))
+
+        property "claims never exceed the amount" (fun (history: Step list) ->
+            (tell history).Transfer.Unclaimed >= 0L)
+
+        property "no history changes the amount" (fun (history: Step list) ->
+            (tell history).Transfer.Amount = owed.Amount)
+
+        property "a reversal is never asked for before the transfer is known" (fun (history: Step list) ->
+            let story = tell history
+            match Transfer.duty story.Transfer with
+            | Some(SendReversal _ | FindReversal _) -> story.Movements |> List.exists _.IsMoneySent
+            | Some(SendTransfer _ | FindTransfer _ | ReportMissingId)
+            | None -> true)
+
+        property "no retry count passes its limit" (fun (history: Step list) ->
+            (tell history).Transfer.Attempt
+            |> Option.forall (fun attempt -> attempt.Retries <= policy.MaxRetries))
+
+        property "whatever waits has a time" (fun (history: Step list) ->
+            let transfer = (tell history).Transfer
+            (Transfer.duty transfer).IsNone || transfer.Attempt.IsSome)
+
+        property "a definite yes heard twice is heard once" (fun (history: Step list) ->
+            let story = tell history
+            let once = live story accepted
+            live once accepted = once)
+
+        property "the same key always means the same request" (fun (history: Step list) ->
+            let requests =
+                List.scan live (tell []) history
+                |> List.filter (fun story ->
+                    story.Transfer.Attempt |> Option.exists (fun attempt -> attempt.Waiting = InFlight))
+                |> List.choose (fun story -> Transfer.duty story.Transfer)
+                |> List.choose (fun duty ->
+                    match duty with
+                    | SendTransfer(amount, key) -> Some(key.Value, amount)
+                    | SendReversal(_, amount, key) -> Some(key.Value, amount)
+                    | FindTransfer _
+                    | FindReversal _
+                    | ReportMissingId -> None)
+                |> List.distinct
+            List.length requests = List.length (List.distinctBy fst requests))
+    ]

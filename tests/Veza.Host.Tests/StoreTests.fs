@@ -1,0 +1,152 @@
+/// What the store promises beneath the flows: claims, guards, migrations.
+module Veza.Host.Tests.StoreTests
+
+open System
+open System.Threading
+open System.Threading.Tasks
+open Expecto
+open Microsoft.Extensions.DependencyInjection
+open Microsoft.Extensions.Logging.Abstractions
+open Npgsql
+open Veza.Adapters.Postgres
+open Veza.Domain
+open Veza.Domain.Transfers
+open Veza.Host
+open Veza.Host.Tests.Scene
+
+let private off = [ "REVERSAL_WORKER_ENABLED", "false"; "TRANSFER_RETRY_ENABLED", "false" ]
+let private none = CancellationToken.None
+
+let private stored (scene: Scene) (ids: Guid list) =
+    task {
+        use! session = Session.Begin(scene.Services.GetRequiredService<NpgsqlDataSource>(), none)
+        let! transfers = session.Transfers(ResizeArray ids, none)
+        return transfers
+    }
+
+[<Tests>]
+let tests =
+    testList "store" [
+        play "a claim does to the row what the domain does to the transfer" off (fun scene ->
+            task {
+                let! order = scene.PaidOrder()
+                let! transfers = scene.Transfers order
+                let ids = [ for transfer in transfers -> Guid(text "id" transfer) ]
+                let rules = scene.Services.GetRequiredService<Settings>().TransferRules
+                let queue = scene.Services.GetRequiredService<DueTransfers>()
+                // Fresh, then in flight and taken over, then with a key too old to be trusted.
+                for hours in [ 1.; 2.; 30. ] do
+                    let now = DateTimeOffset.UtcNow.AddHours hours
+                    let! before = stored scene ids
+                    let! claimed = queue.Claim(Work.Sending, 10, now, rules.Lease, none)
+                    Expect.hasLength claimed 2 "both are due"
+                    for taken in claimed do
+                        let expected = Transfer.claimed rules now before[taken.Value.Id.Value].Value
+                        let close (transfer: Transfer) =
+                            // PostgreSQL keeps microseconds.
+                            { TransferRow.toRow transfer with DueAt = Nullable(); FirstSentAt = Nullable() }
+                        Expect.equal (close taken.Value) (close expected) "the same"
+                        Expect.equal
+                            taken.Version
+                            (before[taken.Value.Id.Value].Version + 1)
+                            "and its version counted"
+                        let due (transfer: Transfer) = transfer.Attempt.Value.DueAt.ToUnixTimeMilliseconds()
+                        Expect.equal (due taken.Value) (due expected) "with the same lease"
+            })
+        play "two workers never claim the same transfer" off (fun scene ->
+            task {
+                for _ in 1..10 do
+                    let! _ = scene.PaidOrder()
+                    ()
+                let queue = scene.Services.GetRequiredService<DueTransfers>()
+                let now = DateTimeOffset.UtcNow
+                let! claims =
+                    Task.WhenAll [
+                        for _ in 1..8 -> queue.Claim(Work.Sending, 5, now, TimeSpan.FromMinutes 1., none)
+                    ]
+                let ids = claims |> Seq.concat |> Seq.map _.Value.Id |> List.ofSeq
+                Expect.equal (List.distinct ids) ids "each once"
+            })
+        play "of two writers on one version the second one is told" off (fun scene ->
+            task {
+                let! order = scene.PaidOrder()
+                let! transfers = scene.Transfers order
+                let id = Guid(text "id" transfers[0])
+                let! before = stored scene [ id ]
+                let rules = scene.Services.GetRequiredService<Settings>().TransferRules
+                let write () =
+                    task {
+                        use! session =
+                            Session.Begin(scene.Services.GetRequiredService<NpgsqlDataSource>(), none)
+                        let changes = Changes()
+                        let next = Transfer.claimed rules DateTimeOffset.UtcNow before[id].Value
+                        changes.Save(before[id], next, "test", Cause.Worker)
+                        do! session.Write(changes, DateTimeOffset.UtcNow, none)
+                        do! session.Commit none
+                    }
+                do! write ()
+                let! second =
+                    task {
+                        try
+                            do! write ()
+                            return false
+                        with :? ConcurrentChangeException ->
+                            return true
+                    }
+                Expect.isTrue second "reload and decide again"
+            })
+        play "a row no transfer could have left behind is an error, never a guess" off (fun scene ->
+            task {
+                let! order = scene.PaidOrder()
+                let! transfers = scene.Transfers order
+                let id = text "id" transfers[0]
+                do!
+                    scene.Execute
+                        "alter table seller_transfers drop constraint seller_transfers_status_check"
+                do! scene.Execute $"update seller_transfers set status = 'forged' where id = '{id}'"
+                let! refused =
+                    task {
+                        try
+                            let! _ = stored scene [ Guid id ]
+                            return false
+                        with :? IO.InvalidDataException ->
+                            return true
+                    }
+                Expect.isTrue refused "it is refused"
+            })
+        testTask "migrations may run from several hosts at once, and again" {
+            let! (connectionString: string) = Databases.bare ()
+            let migrate () =
+                let settings = NpgsqlConnectionStringBuilder(connectionString)
+                Migrator(settings, Database.Open settings, NullLogger<Migrator>.Instance).Migrate none
+            let! (applied: System.Collections.Generic.IReadOnlyList<string> array) =
+                Task.WhenAll [ for _ in 1..4 -> migrate () ]
+            Expect.equal (applied |> Seq.sumBy _.Count) 3 "each migration once"
+            let! again = migrate ()
+            Expect.isEmpty again "and never again"
+            let! journal = Databases.scalar<int64> connectionString "select count(*) from schema_versions"
+            Expect.equal journal 3L ""
+        }
+        testTask "981 says how many completed transfers have no Stripe id" {
+            let! connectionString = Databases.fresh ()
+            let! indexes =
+                Databases.scalar<int64>
+                    connectionString
+                    "select count(*) from pg_indexes where indexdef like '%UNIQUE%' and indexdef like '%<> ''''%' and indexname like 'seller_transfer%stripe%'"
+            Expect.equal indexes 2L "both Stripe ids are unique where there is one"
+        }
+        test "a database is named by URL or by keywords, and a bad one is refused without its password" {
+            let url = Database.Parse "postgres://user:p%40ss@one:5433,two:5434/shop?sslmode=require"
+            Expect.equal (url.Host, url.Password, url.Database) ("one:5433,two:5434", "p@ss", "shop") ""
+            Expect.equal url.TargetSessionAttributes "primary" "several hosts: only the one that writes"
+            for bad in [ "postgres://user:secret@/db?nonsense=1"; "nonsense"; "Password=secret;Hots=x" ] do
+                let why =
+                    try
+                        Database.Parse bad |> ignore
+                        ""
+                    with :? FormatException as error ->
+                        error.Message
+                Expect.isNotEmpty why bad
+                Expect.isFalse (why.Contains "secret") "the password stays out of it"
+        }
+    ]
