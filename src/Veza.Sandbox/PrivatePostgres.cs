@@ -41,9 +41,15 @@ public sealed class PrivatePostgres : IAsyncDisposable
                         .Select(version => Path.Combine(version, "bin"))
                     : []
             )
-            .FirstOrDefault(path =>
+            .Where(path =>
                 File.Exists(Path.Combine(path, "initdb")) && File.Exists(Path.Combine(path, "postgres"))
-            );
+            )
+            .Select(path => Path.Combine(path, "initdb"))
+            // A link leads to the folder where the other programs are too.
+            .Select(initdb =>
+                Path.GetDirectoryName(File.ResolveLinkTarget(initdb, true)?.FullName ?? initdb)
+            )
+            .FirstOrDefault();
 
     /// <exception cref="InvalidOperationException">There are no binaries, or the server does not start.</exception>
     public static async Task<PrivatePostgres> Start(CancellationToken cancellation)

@@ -75,10 +75,6 @@ static class Problem
                 "database_unavailable",
                 "The database does not answer; nothing is lost, please try again."
             ),
-            _ => Of(
-                500,
-                "internal_error",
-                "Something is wrong with Veza. The log tells more under this request's id."
-            ),
+            _ => null,
         };
 }

@@ -70,7 +70,7 @@ static class HyperswitchWebhook
         try
         {
             await intake.Keep(received, cancellation);
-            return Results.Ok(new { received = true });
+            return Results.Text("{\"received\":true}", "application/json");
         }
         catch (NpgsqlException)
         {

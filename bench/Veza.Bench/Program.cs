@@ -1,0 +1,53 @@
+using System.CommandLine;
+using System.Globalization;
+using Spectre.Console;
+using Veza.Bench;
+
+var orders = new Option<int>("--orders")
+{
+    Description = "How many orders are paid, refunded and reversed",
+    DefaultValueFactory = _ => 20_000,
+};
+var seconds = new Option<int>("--seconds")
+{
+    Description = "How long each yardstick and the intake run",
+    DefaultValueFactory = _ => 5,
+};
+var root = new RootCommand("Measures Veza with the yardstick beside it, in one run on one machine.")
+{
+    orders,
+    seconds,
+};
+root.SetAction(
+    async (parsed, cancellation) =>
+    {
+        var table = new Table { Border = TableBorder.Rounded }.AddColumns(
+            "what",
+            "Veza",
+            "yardstick",
+            "",
+            "ratio"
+        );
+        await foreach (
+            var figure in Measurements.Take(parsed.GetValue(orders), parsed.GetValue(seconds), cancellation)
+        )
+        {
+            AnsiConsole.MarkupLineInterpolated(
+                $"  [grey]{figure.What}: {figure.PerSecond:N0}/s {figure.Note}[/]"
+            );
+            table.AddRow(
+                figure.What + (figure.Note.Length > 0 ? $" ({figure.Note})" : ""),
+                Rate(figure.PerSecond),
+                Rate(figure.Yardstick),
+                figure.YardstickName,
+                (figure.PerSecond / figure.Yardstick).ToString("F2", CultureInfo.InvariantCulture)
+            );
+        }
+
+        AnsiConsole.Write(table);
+        return 0;
+    }
+);
+return await root.Parse(args).InvokeAsync();
+
+static string Rate(double perSecond) => perSecond.ToString("N0", CultureInfo.InvariantCulture) + "/s";
