@@ -12,7 +12,13 @@ static class RawLoad
     public sealed record Result(int Answered, double Seconds, double P50, double P99);
 
     /// <summary>The requests are signed before the clock starts; each is sent once.</summary>
-    public static async Task<Result> Run(Uri target, string secret, string series, int connections, int requests)
+    public static async Task<Result> Run(
+        Uri target,
+        string secret,
+        string series,
+        int connections,
+        int requests
+    )
     {
         var bodies = Enumerable
             .Range(0, requests)

@@ -22,6 +22,9 @@ type Waiting =
 type Move =
     | Send
     | LookUp
+    /// Look up, and if nothing is found start anew under a new key: an operator has asked for it, which is the
+    /// proof by hand that Stripe's rules for a stored server error ask for.
+    | Prove
 
 /// One money-moving call in progress. The key follows from it, so a crash forgets nothing.
 type Attempt = { Operation: Operation; Move: Move; Retries: int; DueAt: DateTimeOffset; Waiting: Waiting }

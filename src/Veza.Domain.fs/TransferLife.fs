@@ -151,12 +151,14 @@ module Transfer =
         | Failed attempt ->
             match attempt.Move with
             | Send -> Some(SendTransfer(transfer.Sendable, sendKey transfer attempt))
-            | LookUp -> Some(FindTransfer(sendKey transfer attempt))
+            | LookUp
+            | Prove -> Some(FindTransfer(sendKey transfer attempt))
         | ReversalPending(Named stripeId, taking) ->
             let key = reversalKey transfer taking
             match taking.Attempt.Move with
             | Send -> Some(SendReversal(stripeId, taking.Claim.Amount - taking.Adopted, key))
-            | LookUp -> Some(FindReversal(stripeId, key))
+            | LookUp
+            | Prove -> Some(FindReversal(stripeId, key))
         | ReversalPending(Unnamed, _) -> Some ReportMissingId
         | Completed _
         | Reversed _
@@ -169,14 +171,15 @@ module Transfer =
     let claimed rules (now: DateTimeOffset) transfer =
         let take attempt =
             let attempt =
-                if Operation.keyIsStale now attempt.Operation then
+                if attempt.Move.IsSend && Operation.keyIsStale now attempt.Operation then
                     { attempt with Move = LookUp }
                 else
                     attempt
             let operation =
                 match attempt.Move with
                 | Send -> Operation.sending now attempt.Operation
-                | LookUp -> attempt.Operation
+                | LookUp
+                | Prove -> attempt.Operation
             { again InFlight (now + rules.Lease) attempt with Operation = operation }
 
         match transfer.status with

@@ -170,7 +170,7 @@ module TransferRow =
             | sends, true when sends > 0 -> Ok(Sent(row.FirstSentAt.Value, sends))
             | sends, _ -> Error $"{sends} sends do not fit the time of the first."
 
-        match certainty, word "a move" [ Send; LookUp ] TransferWords.move row.Move with
+        match certainty, word "a move" [ Send; LookUp; Prove ] TransferWords.move row.Move with
         | Ok certainty, Ok move ->
             match word "a reason to wait" TransferWords.everyWaiting TransferWords.waiting row.WaitingFor with
             | Ok waiting ->

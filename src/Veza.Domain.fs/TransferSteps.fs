@@ -173,6 +173,7 @@ module internal TransferSteps =
     let sendSeen rules now attempt found transfer =
         match found with
         | [ stripeId ] -> sent now stripeId transfer
+        | [] when attempt.Move.IsProve -> transfer |> stays (Pending(again Due now (renewed attempt)))
         | [] when isExhausted rules.Sending attempt ->
             transfer |> stays (PermanentlyFailed(SendingFailed attempt, RetriesExhausted))
         | [] -> transfer |> stays (Pending(spent rules.Sending now transfer ForRetry (absent now attempt)))
@@ -223,6 +224,8 @@ module internal TransferSteps =
             transfer |> givenBack now receipt taking (Returned(None, taking.Claim.Amount))
         | None when cover > 0L ->
             let taking = { taking with Adopted = taking.Adopted + cover }
+            transfer |> stays (waiting taking (again Due now (renewed taking.Attempt)))
+        | None when taking.Attempt.Move.IsProve ->
             transfer |> stays (waiting taking (again Due now (renewed taking.Attempt)))
         | None when isExhausted rules.Reversing taking.Attempt ->
             transfer |> stays (PermanentlyFailed(ReversingFailed(receipt, taking), RetriesExhausted))

@@ -41,6 +41,7 @@ module TransferWords =
         match move with
         | Send -> "send"
         | LookUp -> "look_up"
+        | Prove -> "prove"
 
     let givenUp why =
         match why with

@@ -46,9 +46,7 @@ public sealed class PrivatePostgres : IAsyncDisposable
             )
             .Select(path => Path.Combine(path, "initdb"))
             // A link leads to the folder where the other programs are too.
-            .Select(initdb =>
-                Path.GetDirectoryName(File.ResolveLinkTarget(initdb, true)?.FullName ?? initdb)
-            )
+            .Select(initdb => Path.GetDirectoryName(File.ResolveLinkTarget(initdb, true)?.FullName ?? initdb))
             .FirstOrDefault();
 
     /// <exception cref="InvalidOperationException">There are no binaries, or the server does not start.</exception>

@@ -69,7 +69,9 @@ let sending =
             let doubtful = List.replicate 4 [ Taken; noAnswer ] |> List.concat
             let retried = doubtful @ [ Hears(TransferSeen []); Hears RetryRequested ]
             becomes "pending" retried
-            Expect.equal (attemptAfter retried).Move LookUp "money may have moved"
+            Expect.equal (attemptAfter retried).Move Prove "money may have moved"
+            let anew = retried @ [ Taken; Hears(TransferSeen []); Taken ]
+            Expect.notEqual (sentAs anew) (sentAs [ Taken ]) "proven absent by hand: a new key"
         }
         test "a key a day old is not sent" {
             Expect.equal

@@ -224,6 +224,31 @@ let tests =
                 do! scene.TransfersAre(order, "reversed")
                 do! givenBackOnce scene
             })
+        play
+            "a server error stored for nothing ends with an operator, whose retry takes a new key"
+            []
+            (fun scene ->
+                task {
+                    let! order = scene.SettledOrder()
+                    scene.World.Faults.Add(
+                        Fault("stripe.reversals.create", FaultMode.ErrorStored, Times = 2, Status = 500)
+                    )
+                    let! answer = scene.Refund(order, "")
+                    do! scene.RefundIs(answer.Text "id", "succeeded")
+                    do! permanently "retries_exhausted" scene order
+                    let! transfers = scene.Transfers order
+                    for transfer in transfers do
+                        let! _ =
+                            scene.As(
+                                "operator",
+                                "POST",
+                                $"""/api/v1/admin/transfers/{text "id" transfer}/retry""",
+                                ""
+                            )
+                        ()
+                    do! scene.TransfersAre(order, "reversed")
+                    do! givenBackOnce scene
+                })
         play "a row without Stripe id is permanently_failed without calling Stripe" [] (fun scene ->
             task {
                 let! order = scene.SettledOrder()

@@ -74,6 +74,16 @@ public sealed class ApiKeys(NpgsqlDataSource database, TimeProvider clock)
             : null;
     }
 
+    /// <summary>Whether a key that was presented earlier still holds.</summary>
+    public async Task<bool> IsActive(Guid id, CancellationToken cancellation)
+    {
+        await using var command = database.CreateCommand(
+            "select 1 from api_keys where id = $1 and revoked_at is null"
+        );
+        command.Parameters.AddWithValue(id);
+        return await command.ExecuteScalarAsync(cancellation) is not null;
+    }
+
     public async Task<IReadOnlyList<ApiKey>> List(CancellationToken cancellation)
     {
         await using var command = database.CreateCommand(

@@ -74,7 +74,7 @@ public sealed class DueTransfers(NpgsqlDataSource database)
                 first_sent_at = case when m.move = 'send' then coalesce(t.first_sent_at, $1) else t.first_sent_at end,
                 waiting_for = 'in_flight', due_at = $2, version = t.version + 1, updated_at = $1
             from (
-                select id, case when first_sent_at <= $4 then 'look_up' else move end as move
+                select id, case when move = 'send' and first_sent_at <= $4 then 'look_up' else move end as move
                 from seller_transfers
                 where id = any(array(
                     select id from seller_transfers where {due} and due_at <= $1

@@ -1,10 +1,217 @@
+using System.Security.Claims;
+using System.Text.Json;
+using Microsoft.AspNetCore.Authentication;
+using Microsoft.AspNetCore.Authentication.Cookies;
+using Microsoft.AspNetCore.Http.HttpResults;
+using Microsoft.AspNetCore.Mvc;
+using Veza.Adapters.Postgres;
+using Veza.Domain.Transfers;
+using Veza.Host.Api;
+using Veza.Host.Console.Pages;
+
 namespace Veza.Host.Console;
 
+/// <summary>The operators' page: what stands where, one transfer's story, and the two things one may do.</summary>
 static class ConsolePages
 {
-    public static void AddTo(IServiceCollection services) => services.AddAntiforgery();
+    const string KeyId = "key_id";
 
-    public static void Use(WebApplication app) => app.UseAntiforgery();
+    static readonly Dictionary<string, string> AssetTypes = new()
+    {
+        ["console.css"] = "text/css",
+        ["console.js"] = "text/javascript",
+        ["mark.svg"] = "image/svg+xml",
+    };
 
-    public static void Map(WebApplication app) => app.MapGet("/", () => "veza");
+    public static void AddTo(IServiceCollection services)
+    {
+        services.AddRazorComponents();
+        services.AddAntiforgery(options =>
+        {
+            options.Cookie.Name = "veza_antiforgery";
+            options.Cookie.SameSite = SameSiteMode.Strict;
+        });
+        services
+            .AddAuthentication(CookieAuthenticationDefaults.AuthenticationScheme)
+            .AddCookie(options =>
+            {
+                options.Cookie.Name = "veza_session";
+                options.Cookie.HttpOnly = true;
+                options.Cookie.SameSite = SameSiteMode.Strict;
+                options.ExpireTimeSpan = TimeSpan.FromHours(8);
+                options.LoginPath = "/console/sign-in";
+                options.Events.OnValidatePrincipal = RefuseRevoked;
+            });
+        services.AddAuthorization();
+    }
+
+    public static void Use(WebApplication app)
+    {
+        app.Use(
+            (context, next) =>
+            {
+                var headers = context.Response.Headers;
+                headers.ContentSecurityPolicy =
+                    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; "
+                    + "form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+                headers.XContentTypeOptions = "nosniff";
+                headers["Referrer-Policy"] = "no-referrer";
+                return next(context);
+            }
+        );
+        app.UseAuthentication();
+        app.UseAuthorization();
+        app.UseAntiforgery();
+    }
+
+    public static void Map(WebApplication app)
+    {
+        app.MapGet("/", Overview).RequireAuthorization();
+        app.MapGet("/console/transfers/{id:guid}", Transfer).RequireAuthorization();
+        app.MapPost("/console/transfers/{id:guid}/retry", Retry).RequireAuthorization();
+        app.MapPost("/console/transfers/{id:guid}/write-off", WriteOff).RequireAuthorization();
+        app.MapGet("/console/sign-in", () => new RazorComponentResult<SignIn>());
+        app.MapPost("/console/sign-in", SignIn);
+        app.MapPost("/console/sign-out", SignOut).RequireAuthorization();
+        app.MapGet("/console/assets/{name}", Asset);
+    }
+
+    static async Task<IResult> Overview(
+        HttpContext context,
+        Views views,
+        ClaimsPrincipal user,
+        CancellationToken cancellation
+    )
+    {
+        var query = new ListQuery(context.Request);
+        var status = query.OneOf("status", Diagram.States);
+        var after = query.AfterId;
+        if (query.Refusal() is not null)
+        {
+            return Results.Redirect("/");
+        }
+
+        var page = await views.ListTransfers(status, null, null, after, 25, cancellation);
+        return new RazorComponentResult<Overview>(
+            new
+            {
+                Operator = NameOf(user),
+                Counts = (IReadOnlyDictionary<string, long>)await views.CountTransfers(cancellation),
+                Transfers = (IReadOnlyList<JsonElement>)[.. page.Items.Select(Parse)],
+                Status = status,
+                Next = page.HasMore ? Requests.Cursor(page.Last!.Value.ToByteArray()) : null,
+            }
+        );
+    }
+
+    static async Task<IResult> Transfer(
+        Guid id,
+        Views views,
+        ClaimsPrincipal user,
+        CancellationToken cancellation,
+        string? notice = null
+    ) =>
+        await views.FindTransfer(id, cancellation) is { } json
+            ? new RazorComponentResult<TransferPage>(
+                new
+                {
+                    Operator = NameOf(user),
+                    Transfer = Parse(json),
+                    Notice = notice switch
+                    {
+                        "retried" => "It is being tried again.",
+                        "written_off" => "It is written off.",
+                        "refused" => "Meanwhile it has moved on, so nothing was done.",
+                        _ => null,
+                    },
+                }
+            )
+            : Results.NotFound();
+
+    static Task<IResult> Retry(
+        Guid id,
+        [FromForm] IFormCollection form,
+        TransferDesk desk,
+        ClaimsPrincipal user,
+        CancellationToken cancellation
+    ) => Tell(id, TransferSignal.RetryRequested, null, "retried", desk, user, cancellation);
+
+    static Task<IResult> WriteOff(
+        Guid id,
+        [FromForm] string note,
+        TransferDesk desk,
+        ClaimsPrincipal user,
+        CancellationToken cancellation
+    ) => Tell(id, TransferSignal.WriteOffRequested, note, "written_off", desk, user, cancellation);
+
+    static async Task<IResult> Tell(
+        Guid id,
+        TransferSignal signal,
+        string? note,
+        string done,
+        TransferDesk desk,
+        ClaimsPrincipal user,
+        CancellationToken cancellation
+    )
+    {
+        var answer = await desk.Tell(id, signal, $"key:{NameOf(user)}", note, cancellation);
+        var refused = answer is IStatusCodeHttpResult { StatusCode: >= 400 };
+        return Results.Redirect($"/console/transfers/{id}?notice={(refused ? "refused" : done)}");
+    }
+
+    static async Task<IResult> SignIn(
+        [FromForm] string key,
+        HttpContext context,
+        ApiKeys keys,
+        CancellationToken cancellation
+    )
+    {
+        if (await keys.Find(key.Trim(), cancellation) is not { Role: Role.Operator } caller)
+        {
+            return new RazorComponentResult<SignIn>(new { Fault = "This is not a valid operator key." })
+            {
+                StatusCode = 401,
+            };
+        }
+
+        var identity = new ClaimsIdentity(
+            [new(ClaimTypes.Name, caller.Name), new(KeyId, caller.KeyId.ToString())],
+            CookieAuthenticationDefaults.AuthenticationScheme
+        );
+        await context.SignInAsync(new ClaimsPrincipal(identity));
+        return Results.Redirect("/");
+    }
+
+    static async Task<IResult> SignOut([FromForm] IFormCollection form, HttpContext context)
+    {
+        await context.SignOutAsync();
+        return Results.Redirect("/console/sign-in");
+    }
+
+    /// <summary>A revoked key's sessions end with it.</summary>
+    static async Task RefuseRevoked(CookieValidatePrincipalContext context)
+    {
+        var keys = context.HttpContext.RequestServices.GetRequiredService<ApiKeys>();
+        var id = context.Principal?.FindFirstValue(KeyId);
+        if (!Guid.TryParse(id, out var key) || !await keys.IsActive(key, context.HttpContext.RequestAborted))
+        {
+            context.RejectPrincipal();
+        }
+    }
+
+    static IResult Asset(string name)
+    {
+        var content = AssetTypes.TryGetValue(name, out var type)
+            ? typeof(ConsolePages).Assembly.GetManifestResourceStream("console/" + name)
+            : null;
+        return content is null ? Results.NotFound() : Results.Stream(content, type);
+    }
+
+    static JsonElement Parse(string json)
+    {
+        using var document = JsonDocument.Parse(json);
+        return document.RootElement.Clone();
+    }
+
+    static string NameOf(ClaimsPrincipal user) => user.Identity?.Name ?? "";
 }

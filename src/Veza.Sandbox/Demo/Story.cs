@@ -211,9 +211,7 @@ sealed class Story(Stage stage, Shop shop, IAnsiConsole console, int orders)
                     .SelectMany(transfer => transfer.GetProperty("reversals").EnumerateArray())
                     .ToList();
                 all = reversals.Count;
-                var open = transfers
-                    .Where(transfer => Status(transfer) is not ("completed" or "reversed"))
-                    .ToList();
+                var open = transfers.Where(IsOpen).ToList();
                 waiting = open.Count(transfer =>
                     transfer.GetProperty("waiting_for").GetString() == "seller_funds"
                 );
@@ -300,7 +298,7 @@ sealed class Story(Stage stage, Shop shop, IAnsiConsole console, int orders)
         }
     }
 
-    /// <exception cref="InvalidOperationException">It did not happen within a minute.</exception>
+    /// <exception cref="InvalidOperationException">It did not happen within a minute; what is open is named.</exception>
     async Task Until(string what, Func<Task<bool>> happened, CancellationToken cancellation)
     {
         var time = Stopwatch.StartNew();
@@ -308,14 +306,22 @@ sealed class Story(Stage stage, Shop shop, IAnsiConsole console, int orders)
         {
             if (time.Elapsed > TimeSpan.FromSeconds(60))
             {
+                var open = await shop.All("/api/v1/transfers", cancellation);
                 throw new InvalidOperationException(
-                    $"Waited a minute for: {what}. The host's log: {stage.Veza.LogFile}"
+                    $"Waited a minute for: {what}. The host's log: {stage.Veza.LogFile}. Open: "
+                        + string.Join("; ", open.Where(IsOpen).Select(Describe))
                 );
             }
 
             await Task.Delay(100, cancellation);
         }
     }
+
+    static bool IsOpen(JsonElement transfer) => Status(transfer) is not ("completed" or "reversed");
+
+    static string Describe(JsonElement transfer) =>
+        $"{Id(transfer)} {transfer.GetProperty("seller_id")} {Status(transfer)} {transfer.GetProperty("waiting_for")} "
+        + $"until {transfer.GetProperty("next_retry_at")} {transfer.GetProperty("failure")}";
 
     static ParallelOptions Eight(CancellationToken cancellation) =>
         new() { MaxDegreeOfParallelism = 8, CancellationToken = cancellation };

@@ -150,7 +150,7 @@ static class StripeEndpoints
         }
 
         var answer = fault is { Mode: FaultMode.ErrorStored } ? ErrorOf(fault) : act(form);
-        if (fault is { Mode: FaultMode.ErrorAfter })
+        if (fault is { Mode: FaultMode.ErrorAfter } && answer.Status == 200)
         {
             answer = ErrorOf(fault);
         }

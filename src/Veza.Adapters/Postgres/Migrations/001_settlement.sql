@@ -127,7 +127,7 @@ create table seller_transfers (
     generation integer not null,
     sends integer not null,
     first_sent_at timestamptz,
-    move text check (move in ('send', 'look_up')),
+    move text check (move in ('send', 'look_up', 'prove')),
     retry_count integer not null,
     due_at timestamptz,
     waiting_for text,

@@ -1,0 +1,67 @@
+using System.Globalization;
+using System.Text.Json;
+using Veza.Domain;
+
+namespace Veza.Host.Console;
+
+/// <summary>What the pages read out of the API's own JSON: the console shows what the API says.</summary>
+static class Reading
+{
+    public static string Text(this JsonElement thing, string name) =>
+        thing.TryGetProperty(name, out var value) && value.ValueKind == JsonValueKind.String
+            ? value.GetString()!
+            : "";
+
+    public static long Number(this JsonElement thing, string name) => thing.GetProperty(name).GetInt64();
+
+    public static IReadOnlyList<JsonElement> Items(this JsonElement thing, string name) =>
+        [.. thing.GetProperty(name).EnumerateArray()];
+
+    public static string Money(this JsonElement thing, string name) => thing.Money(thing.Number(name));
+
+    /// <summary>In the currency of the thing.</summary>
+    public static string Money(this JsonElement thing, long minor) =>
+        CurrencyModule
+            .parse(thing.Text("currency"))
+            .Match(
+                ok: currency => new Money(minor, currency).ToString(),
+                error: _ => minor.ToString(CultureInfo.InvariantCulture)
+            );
+
+    public static string Time(this JsonElement thing, string name) =>
+        DateTimeOffset.TryParse(thing.Text(name), CultureInfo.InvariantCulture, out var time)
+            ? time.UtcDateTime.ToString("d MMM, HH:mm:ss 'UTC'", CultureInfo.InvariantCulture)
+            : "";
+
+    /// <summary>Why it waits, in words; empty if it does not.</summary>
+    public static string Waiting(this JsonElement transfer) =>
+        transfer.Text("waiting_for") switch
+        {
+            "" => "",
+            "due" => "its turn",
+            "hold" => "the end of its hold",
+            "in_flight" => "Stripe's answer",
+            "answer" => "a definite answer",
+            "retry" => "its next try",
+            "seller_funds" => "money in the seller's balance",
+            "platform_funds" => "money in the platform's balance",
+            "provider" => "Stripe to be available",
+            var other => other,
+        };
+}
+
+/// <summary>How a status looks.</summary>
+static class Tone
+{
+    public static string Of(string status) =>
+        status switch
+        {
+            "completed" or "reversed" => "good",
+            "pending" or "reversal_pending" => "moving",
+            "failed" => "warn",
+            "permanently_failed" => "bad",
+            _ => "still",
+        };
+
+    public static string Words(string status) => status.Replace('_', ' ');
+}
