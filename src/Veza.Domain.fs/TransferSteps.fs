@@ -49,11 +49,7 @@ module internal TransferSteps =
 
     /// An operator's fresh start. What is in doubt is looked up before anything is sent.
     let restarted now attempt =
-        let move =
-            if attempt.Operation.Certainty.IsUnsent then
-                Send
-            else
-                LookUp
+        let move = if attempt.Operation.Certainty.IsUnsent then Send else Prove
         { again Due now attempt with Move = move; Retries = 0 }
 
     // What the transfer becomes.

@@ -13,7 +13,7 @@ let private sources folder (extensions: string list) =
     |> Seq.filter (fun path -> List.contains (Path.GetExtension path) extensions)
     |> Seq.filter (fun path -> not (path.Contains "/obj/" || path.Contains "/bin/"))
 
-let private code = [ ".fs"; ".cs"; ".sql"; ".razor"; ".js"; ".css" ]
+let private code = [ ".fs"; ".cs"; ".sql" ]
 
 let private offences folder offends = [
     for path in sources folder code do
