@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Security.Cryptography;
 using System.Text;
 
@@ -29,6 +30,60 @@ public static class WebhookSignatures
         {
             HMACSHA512.HashData(secret, body, expected);
             valid |= CryptographicOperations.FixedTimeEquals(expected, given);
+        }
+
+        return valid;
+    }
+
+    /// <summary>
+    /// Stripe: <c>t=…,v1=…</c>, HMAC-SHA256 over <c>t.body</c>; any of several v1 may match while a secret is
+    /// rolled. Each delivery is signed anew, so what is older or newer than 300 s is stale.
+    /// (docs.stripe.com/webhooks)
+    /// </summary>
+    public static bool IsStripes(
+        ReadOnlySpan<byte> body,
+        string header,
+        IReadOnlyList<byte[]> secrets,
+        DateTimeOffset now
+    )
+    {
+        var parts = header
+            .Split(',')
+            .Select(part => part.Split('=', 2))
+            .Where(part => part.Length == 2)
+            .ToList();
+        var time = parts.Find(part => part[0].Trim() == "t")?[1];
+        if (
+            !long.TryParse(time, NumberStyles.None, CultureInfo.InvariantCulture, out var seconds)
+            || Math.Abs(now.ToUnixTimeSeconds() - seconds) > 300
+        )
+        {
+            return false;
+        }
+
+        var signed = new byte[Encoding.UTF8.GetByteCount(time) + 1 + body.Length];
+        var length = Encoding.UTF8.GetBytes(time, signed);
+        signed[length] = (byte)'.';
+        body.CopyTo(signed.AsSpan(length + 1));
+        Span<byte> given = stackalloc byte[HMACSHA256.HashSizeInBytes];
+        var valid = false;
+        foreach (var part in parts.Where(part => part[0].Trim() == "v1"))
+        {
+            if (part[1].Length == given.Length * 2 && TryReadHex(part[1], given))
+            {
+                valid |= Matches(signed, given, secrets);
+            }
+        }
+
+        return valid;
+    }
+
+    static bool Matches(byte[] signed, ReadOnlySpan<byte> given, IReadOnlyList<byte[]> secrets)
+    {
+        var valid = false;
+        foreach (var secret in secrets)
+        {
+            valid |= CryptographicOperations.FixedTimeEquals(HMACSHA256.HashData(secret, signed), given);
         }
 
         return valid;

@@ -52,6 +52,7 @@ static class Composition
         TransfersApi.Map(app);
         ReadingApi.Map(app);
         HyperswitchWebhook.Map(app);
+        StripeWebhook.Map(app);
         HealthApi.Map(app);
         ConsolePages.Map(app);
         return app;

@@ -172,6 +172,39 @@ let tests =
                 let! _ = scene.Webhook(paymentEvent "evt_5" (payment.Text "payment_id") 10000 "EUR" order)
                 do! scene.OrderIs(order, "completed")
             })
+        play "Stripe's events are verified, dated, recorded once and kept" [] (fun scene ->
+            task {
+                let body = """{"id":"evt_s1","type":"transfer.created","data":{"object":{"id":"tr_1"}}}"""
+                let now = System.DateTimeOffset.UtcNow
+                let send signature =
+                    scene.Send("POST", "/webhooks/stripe", body, [ "Stripe-Signature", signature ])
+                let secret = scene.World.Wiring.StripeSecret
+                for wrong in
+                    [
+                        ""
+                        "t=,v1="
+                        "nonsense"
+                        Signatures.Stripe(body, "other", now)
+                        Signatures.Stripe(body, secret, now.AddMinutes -6.)
+                        Signatures.Stripe(body + " ", secret, now)
+                    ] do
+                    let! answer = send wrong
+                    Expect.equal (answer.Status, answer.Code) (401, "signature_invalid") wrong
+                let several =
+                    Signatures.Stripe(body, secret, now).Replace("v1=", $"v1={System.String('0', 64)},v1=")
+                for signature in [ Signatures.Stripe(body, secret, now); several ] do
+                    let! answer = send signature
+                    Expect.equal answer.Status 200 "verified and on disk"
+                do! becomes scene "evt_s1" "ignored:not_acted_on"
+                let! stored =
+                    scene.Scalar<int64> "select count(*) from webhook_events where event_id = 'evt_s1'"
+                Expect.equal stored 1L "recorded once"
+            })
+        play "an empty Stripe secret is 500 too" [ "STRIPE_WEBHOOK_SECRET", "" ] (fun scene ->
+            task {
+                let! answer = scene.Send("POST", "/webhooks/stripe", "{}", [])
+                Expect.equal (answer.Status, answer.Code) (500, "webhook_secret_missing") ""
+            })
         testList "signatures" [
             test "an empty list of secrets matches nothing" {
                 let body = Encoding.UTF8.GetBytes "{}"

@@ -67,6 +67,16 @@ static class HyperswitchWebhook
             return Problem.Of(400, "invalid_json", "The body is not a JSON object.");
         }
 
+        return await Keep(intake, received, cancellation);
+    }
+
+    /// <summary>200 when it is on disk, 503 when it cannot be put there: the provider will come again.</summary>
+    internal static async Task<IResult> Keep(
+        Intake intake,
+        ReceivedEvent received,
+        CancellationToken cancellation
+    )
+    {
         try
         {
             await intake.Keep(received, cancellation);
@@ -115,7 +125,7 @@ static class HyperswitchWebhook
     }
 
     /// <summary>For an event without an id: the same bytes are the same event.</summary>
-    static string NameOf(ReadOnlySpan<byte> body) =>
+    internal static string NameOf(ReadOnlySpan<byte> body) =>
         "sha256:" + Convert.ToHexStringLower(System.Security.Cryptography.SHA256.HashData(body));
 
     internal static async Task<ReadOnlyMemory<byte>> ReadBody(

@@ -126,6 +126,11 @@ sealed partial class InboxWorker(
 
     static (Observation? Observation, Conclusion? Conclusion) Read(WaitingEvent waiting)
     {
+        if (waiting.Provider == "stripe")
+        {
+            return (null, new Conclusion(EventState.Ignored, "not_acted_on"));
+        }
+
         try
         {
             using var document = JsonDocument.Parse(waiting.Body);
