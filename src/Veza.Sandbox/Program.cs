@@ -124,16 +124,15 @@ static class Commands
             port,
             cancellation
         );
-        var console = AnsiConsole.Console;
-        console.MarkupLineInterpolated($"Veza            {stage.Veza.Address}");
-        console.MarkupLineInterpolated($"  operator key  {stage.OperatorKey}");
-        console.MarkupLineInterpolated($"  service key   {stage.ServiceKey}");
-        console.MarkupLineInterpolated($"  its log       {stage.Veza.LogFile}");
-        console.MarkupLineInterpolated($"Hyperswitch     {stage.Providers.HyperswitchUrl}");
-        console.MarkupLineInterpolated($"Stripe          {stage.Providers.StripeUrl}");
-        console.MarkupLineInterpolated($"control         {stage.Providers.Address}/control");
-        console.MarkupLineInterpolated($"PostgreSQL      {stage.Postgres.Url}");
-        console.MarkupLine("Ctrl-C ends everything.");
+        Console.WriteLine($"Veza            {stage.Veza.Address}");
+        Console.WriteLine($"  operator key  {stage.OperatorKey}");
+        Console.WriteLine($"  service key   {stage.ServiceKey}");
+        Console.WriteLine($"  its log       {stage.Veza.LogFile}");
+        Console.WriteLine($"Hyperswitch     {stage.Providers.HyperswitchUrl}");
+        Console.WriteLine($"Stripe          {stage.Providers.StripeUrl}");
+        Console.WriteLine($"control         {stage.Providers.Address}/control");
+        Console.WriteLine($"PostgreSQL      {stage.Postgres.Url}");
+        Console.WriteLine("Ctrl-C ends everything.");
         await UntilCancelled(cancellation);
         return 0;
     }
@@ -141,9 +140,9 @@ static class Commands
     public static async Task<int> Providers(int port, CancellationToken cancellation)
     {
         await using var providers = await SandboxServer.Start(port, cancellation);
-        AnsiConsole.MarkupLineInterpolated($"Hyperswitch {providers.HyperswitchUrl}");
-        AnsiConsole.MarkupLineInterpolated($"Stripe      {providers.StripeUrl}");
-        AnsiConsole.MarkupLineInterpolated($"control     {providers.Address}/control");
+        Console.WriteLine($"Hyperswitch {providers.HyperswitchUrl}");
+        Console.WriteLine($"Stripe      {providers.StripeUrl}");
+        Console.WriteLine($"control     {providers.Address}/control");
         await UntilCancelled(cancellation);
         return 0;
     }

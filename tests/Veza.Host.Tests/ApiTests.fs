@@ -70,8 +70,9 @@ let tests =
             })
         scene "what is not JSON is 400, what is too large 413, what is unknown 404" [] (fun scene ->
             task {
-                let! broken = scene.Post("/api/v1/orders", "{")
-                Expect.equal (broken.Status, broken.Code) (400, "invalid_json") ""
+                for body in [ "{"; "[]"; "7"; "" ] do
+                    let! broken = scene.Post("/api/v1/orders", body)
+                    Expect.equal (broken.Status, broken.Code) (400, "invalid_json") body
                 let! large = scene.Post("/api/v1/orders", "\"" + String('x', 300_000) + "\"")
                 Expect.equal (large.Status, large.Code) (413, "body_too_large") ""
                 for path in [ "orders"; "refunds"; "transfers"; "licenses" ] do

@@ -69,7 +69,7 @@ static class Problem
                 "bad_request",
                 "The request could not be read."
             ),
-            JsonException => Of(400, "invalid_json", "The body is not valid JSON."),
+            JsonException => Of(400, "invalid_json", "The body is not a JSON object."),
             Npgsql.NpgsqlException { IsTransient: true } => Of(
                 503,
                 "database_unavailable",

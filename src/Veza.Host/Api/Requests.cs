@@ -7,11 +7,11 @@ namespace Veza.Host.Api;
 /// <summary>Reading bodies and list parameters, and writing what the store wrote as JSON.</summary>
 static class Requests
 {
-    /// <exception cref="JsonException">It is not JSON at all.</exception>
+    /// <exception cref="JsonException">It is not JSON, or not an object.</exception>
     public static async Task<Fields> ReadFields(this HttpRequest request, CancellationToken cancellation)
     {
         using var document = await JsonDocument.ParseAsync(request.Body, default, cancellation);
-        return new Fields(document.RootElement.Clone());
+        return FieldsOf(document);
     }
 
     /// <summary>An empty body counts as an object without fields.</summary>
@@ -22,8 +22,13 @@ static class Requests
     {
         var body = await Webhooks.HyperswitchWebhook.ReadBody(request, cancellation);
         using var document = JsonDocument.Parse(body.IsEmpty ? "{}"u8.ToArray() : body);
-        return new Fields(document.RootElement.Clone());
+        return FieldsOf(document);
     }
+
+    static Fields FieldsOf(JsonDocument document) =>
+        document.RootElement.ValueKind == JsonValueKind.Object
+            ? new Fields(document.RootElement.Clone())
+            : throw new JsonException();
 
     public static IResult Json(string json, int status = 200) =>
         Results.Text(json, "application/json", statusCode: status);
