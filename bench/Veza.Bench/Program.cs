@@ -3,6 +3,11 @@ using System.Globalization;
 using Spectre.Console;
 using Veza.Bench;
 
+var veza = new Option<string>("--veza")
+{
+    Description = "The veza executable",
+    DefaultValueFactory = _ => Path.Combine(AppContext.BaseDirectory, "../../Veza.Host/release/veza"),
+};
 var orders = new Option<int>("--orders")
 {
     Description = "How many orders are paid, refunded and reversed",
@@ -15,6 +20,7 @@ var seconds = new Option<int>("--seconds")
 };
 var root = new RootCommand("Measures Veza with the yardstick beside it, in one run on one machine.")
 {
+    veza,
     orders,
     seconds,
 };
@@ -29,7 +35,12 @@ root.SetAction(
             "ratio"
         );
         await foreach (
-            var figure in Measurements.Take(parsed.GetValue(orders), parsed.GetValue(seconds), cancellation)
+            var figure in Measurements.Take(
+                Path.GetFullPath(parsed.GetValue(veza)!),
+                parsed.GetValue(orders),
+                parsed.GetValue(seconds),
+                cancellation
+            )
         )
         {
             AnsiConsole.MarkupLineInterpolated(

@@ -147,7 +147,7 @@ static class Seed
     public static async Task<long> Count(NpgsqlConnection database, string sql)
     {
         await using var command = new NpgsqlCommand(sql, database) { CommandTimeout = 300 };
-        return (long)(await command.ExecuteScalarAsync())!;
+        return await command.ExecuteScalarAsync() is long count ? count : 0;
     }
 
     static async Task Copy<T>(

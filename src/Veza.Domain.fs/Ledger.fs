@@ -33,11 +33,18 @@ module Ledger =
         | SettledOutside seller -> $"settled_outside:{seller}"
 
     let private post account amount = { Account = account; Amount = amount }
-    let private worth = List.filter (fun posting -> posting.Amount <> 0L)
+
+    /// One posting for each account, none of zero.
+    let private summed postings = [
+        for account, postings in List.groupBy _.Account postings do
+            let amount = postings |> List.sumBy _.Amount
+            if amount <> 0L then
+                post account amount
+    ]
 
     /// The buyer has paid.
     let ofPayment (order: Order) =
-        worth [
+        summed [
             post PlatformCash order.Total
             for leg in order.Legs do
                 post (SellerPayable leg.Seller) -leg.Net
@@ -46,7 +53,7 @@ module Ledger =
 
     /// The buyer has the money back; the seller's part is a debt until it is taken back or withheld.
     let ofRefund (shares: (SellerId * int64 * int64 * int64) list) =
-        worth [
+        summed [
             for seller, part, feeBack, sellerBack in shares do
                 post PlatformCash -part
                 post PlatformFees feeBack
@@ -67,4 +74,4 @@ module Ledger =
 
     /// What a step of a transfer means for the books.
     let ofMovements (transfer: Transfer) movements =
-        movements |> List.collect (ofMovement transfer.Seller) |> worth
+        movements |> List.collect (ofMovement transfer.Seller) |> summed

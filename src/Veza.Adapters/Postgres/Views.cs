@@ -83,7 +83,8 @@ public sealed class Views(NpgsqlDataSource database)
         'licenses', (select coalesce(json_agg(json_build_object({License}) order by l.id), '[]')
             from licenses l where l.order_id = o.id),
         'transfers', (select coalesce(json_agg(json_build_object({Transfer}) order by t.id), '[]')
-            from seller_transfers t {TransferSums} where t.order_id = o.id),
+            from order_legs g join seller_transfers t on t.id = g.transfer_id {TransferSums}
+            where g.order_id = o.id),
         'created_at', o.created_at, 'updated_at', o.updated_at
         """;
 
@@ -209,8 +210,10 @@ public sealed class Views(NpgsqlDataSource database)
             $"""
             select t.id, json_build_object({Transfer}, 'history', {History})::text
             from seller_transfers t {TransferSums}
-            where ($1::text is null or t.status = $1) and ($2::text is null or t.seller_id = $2)
-                and ($3::text is null or t.order_id = $3::uuid) and ($4::uuid is null or t.id < $4)
+            where ($1::text is null or t.status = $1)
+                and ($2::text is null or t.id in (select transfer_id from order_legs where seller_id = $2))
+                and ($3::text is null or t.id in (select transfer_id from order_legs where order_id = $3::uuid))
+                and ($4::uuid is null or t.id < $4)
             order by t.id desc limit $5
             """,
             [status, seller, order?.ToString()],

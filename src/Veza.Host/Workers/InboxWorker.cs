@@ -20,7 +20,13 @@ sealed partial class InboxWorker(
 {
     const int Most = 200;
 
-    protected override async Task ExecuteAsync(CancellationToken stopping)
+    /// <summary>While one batch waits for the database, the other is being decided.</summary>
+    const int Batches = 2;
+
+    protected override Task ExecuteAsync(CancellationToken stopping) =>
+        Task.WhenAll(Enumerable.Range(0, Batches).Select(_ => Run(stopping)));
+
+    async Task Run(CancellationToken stopping)
     {
         while (!stopping.IsCancellationRequested)
         {
