@@ -123,7 +123,8 @@ let mutable summary = ""
 
 let private count = Regex @"(\d+) tests run.*?(\d+) passed, (\d+) ignored, (\d+) failed, (\d+) errored"
 
-Target.description "Run every test; what follows -- goes to Expecto. Ends with one line of counts"
+Target.description
+    "Check the style and run every test; what follows -- goes to Expecto. Ends with one line of counts"
 Target.create "Test" (fun _ ->
     let results = [
         for project in Directory.GetDirectories "tests" |> Array.sort do
@@ -183,6 +184,7 @@ Target.create "Publish" (fun _ ->
         runtime
         "--self-contained"
         "-p:PublishSingleFile=true"
+        "-p:PublishReadyToRun=true"
         "-o"
         "artifacts/veza"
     ])
@@ -199,7 +201,7 @@ Target.description "Build, check the style and run every test"
 Target.create "Verify" ignore
 
 "Restore" ==> "Build" ==> "Test" ==> "Verify" |> ignore
-"Restore" ==> "CheckFormat" ==> "Verify" |> ignore
+"Restore" ==> "CheckFormat" ==> "Test" |> ignore
 "Restore" ==> "Format" |> ignore
 "Postgres" ==> "Test" |> ignore
 "Build" ==> "Demo" |> ignore
