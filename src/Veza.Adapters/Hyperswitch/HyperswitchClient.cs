@@ -63,7 +63,7 @@ public sealed class HyperswitchClient(HttpClient http, string? profileId)
         );
 
     /// <summary>Gives money back. Sent once; what has no answer is asked about, never repeated on a guess.</summary>
-    public Task<Answered<ProviderRefund>> CreateRefund(Refund refund, CancellationToken cancellation)
+    public async Task<Answered<ProviderRefund>> CreateRefund(Refund refund, CancellationToken cancellation)
     {
         var body = new JsonObject
         {
@@ -82,7 +82,7 @@ public sealed class HyperswitchClient(HttpClient http, string? profileId)
             body["reason"] = reason;
         }
 
-        return Send(
+        var answered = await Send(
             HttpMethod.Post,
             "refunds",
             body,
@@ -90,6 +90,13 @@ public sealed class HyperswitchClient(HttpClient http, string? profileId)
             HyperswitchJson.Refund,
             cancellation
         );
+        // "Not found" can only be the payment: that is a refusal, and a definite one.
+        return answered.Answer.IsMissing
+            ? answered with
+            {
+                Answer = Answer<ProviderRefund>.NewDenied(NoSuchPayment, false),
+            }
+            : answered;
     }
 
     /// <summary>Asks what became of a refund.</summary>
@@ -178,6 +185,9 @@ public sealed class HyperswitchClient(HttpClient http, string? profileId)
                 HyperswitchJson.OptionalText(error, "message") ?? "The provider gave no reason."
             )
             : null;
+
+    static Refusal NoSuchPayment =>
+        new(RefusalCause.OtherCause, "HE_02", "Hyperswitch does not know the payment of this order.");
 
     static Refusal Unnamed(int status) => new(RefusalCause.OtherCause, $"http_{status}", $"HTTP {status}");
 }

@@ -1,3 +1,4 @@
+using Microsoft.Extensions.Logging;
 using Npgsql;
 using Veza.Domain;
 using Veza.Domain.Transfers;
@@ -15,7 +16,7 @@ public enum Work
 }
 
 /// <summary>Hands due transfers to workers, each to one at a time.</summary>
-public sealed class DueTransfers(NpgsqlDataSource database)
+public sealed partial class DueTransfers(NpgsqlDataSource database, ILogger<DueTransfers> log)
 {
     /// <summary>Hosts notify each other here when there is something new to do.</summary>
     public const string Channel = "veza_work";
@@ -60,8 +61,25 @@ public sealed class DueTransfers(NpgsqlDataSource database)
             rows.Select(row => row.Row.Id),
             cancellation
         );
-        return [.. TransferTable.Assemble(rows, reversals)];
+        var claimed = new List<Versioned<Transfer>>(rows.Count);
+        foreach (var row in rows)
+        {
+            try
+            {
+                claimed.AddRange(TransferTable.Assemble([row], reversals));
+            }
+            catch (InvalidDataException error)
+            {
+                // One damaged row must not keep the others from moving; its lease brings it back, and the log.
+                LogDamaged(row.Row.Id, error.Message);
+            }
+        }
+
+        return claimed;
     }
+
+    [LoggerMessage(LogLevel.Error, "Transfer {Id} cannot be read and is left alone: {Why}")]
+    partial void LogDamaged(Guid id, string why);
 
     static readonly string ClaimSending = ClaimWhere("status in ('pending', 'failed')");
     static readonly string ClaimReversing = ClaimWhere("status = 'reversal_pending'");

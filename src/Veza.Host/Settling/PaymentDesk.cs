@@ -63,6 +63,13 @@ sealed partial class PaymentDesk(
 
         switch (answered.Answer)
         {
+            case Answer<ProviderPayment>.Accepted { Receipt: var payment }
+                when payment.Amount != order!.Total || payment.Currency != order.Currency.Code:
+                LogQuarantined(payment.PaymentId, "amount_differs");
+                return new PaymentAnswer.Refused(
+                    "amount_differs",
+                    $"Hyperswitch holds this payment at {payment.Amount} {payment.Currency}."
+                );
             case Answer<ProviderPayment>.Accepted { Receipt: var payment }:
                 await Observe(payment, new Cause(actor, answered.RequestId));
                 return new PaymentAnswer.Open(payment.PaymentId, payment.ClientSecret, payment.Status);

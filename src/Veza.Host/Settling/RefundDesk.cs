@@ -53,7 +53,7 @@ sealed partial class RefundDesk(
         CancellationToken cancellation
     )
     {
-        var (refund, refused) = await Conflicts.DecideAgain(() =>
+        var (refund, isNew, refused) = await Conflicts.DecideAgain(() =>
             Reserve(id, orderId, request, reason, actor, cancellation)
         );
         if (refund is null)
@@ -61,13 +61,14 @@ sealed partial class RefundDesk(
             return refused!;
         }
 
-        if (!refund.Status.IsPending)
+        if (isNew)
         {
-            return await Stand(refund.Id, cancellation);
+            // From here on the caller's disconnect changes nothing: the refund is on its way.
+            await Hear(refund, await hyperswitch.CreateRefund(refund, CancellationToken.None), actor);
         }
 
-        // From here on the caller's disconnect changes nothing: the refund is on its way.
-        await Send(refund, actor);
+        // A repeat only hears how the first one stands: Hyperswitch would answer a second send of a full refund
+        // with "exceeds the captured amount", which says nothing about the first.
         return await Stand(refund.Id, CancellationToken.None);
     }
 
@@ -79,7 +80,7 @@ sealed partial class RefundDesk(
         return due.Count == Most;
     }
 
-    async Task<(Refund? Refund, RefundAnswer? Refused)> Reserve(
+    async Task<(Refund? Refund, bool IsNew, RefundAnswer? Refused)> Reserve(
         Guid id,
         Guid orderId,
         RefundRequest request,
@@ -92,13 +93,13 @@ sealed partial class RefundDesk(
         var orders = await session.Orders([orderId], cancellation);
         if (!orders.TryGetValue(orderId, out var order))
         {
-            return (null, new RefundAnswer.NoSuchOrder());
+            return (null, false, new RefundAnswer.NoSuchOrder());
         }
 
         var known = await session.Refunds([id], cancellation);
         if (known.Count > 0)
         {
-            return (known[0].Value, null);
+            return (known[0].Value, false, null);
         }
 
         var status = order.Value.Status.Word();
@@ -115,13 +116,13 @@ sealed partial class RefundDesk(
                         cancellation
                     ),
                 error: why =>
-                    Task.FromResult<(Refund?, RefundAnswer?)>(
-                        (null, new RefundAnswer.NotAllowed(why, status))
+                    Task.FromResult<(Refund?, bool, RefundAnswer?)>(
+                        (null, false, new RefundAnswer.NotAllowed(why, status))
                     )
             );
     }
 
-    async Task<(Refund?, RefundAnswer?)> Save(
+    async Task<(Refund?, bool, RefundAnswer?)> Save(
         Session session,
         Versioned<Order> order,
         Reservation reservation,
@@ -153,58 +154,64 @@ sealed partial class RefundDesk(
                     changes.Save(null, refund, "requested", cause);
                     await session.Write(changes, now, cancellation);
                     await session.Commit(cancellation);
-                    return ((Refund?)refund, (RefundAnswer?)null);
+                    return ((Refund?)refund, true, (RefundAnswer?)null);
                 },
-                unchanged: () => Task.FromResult<(Refund?, RefundAnswer?)>((refund, null)),
+                unchanged: () => Task.FromResult<(Refund?, bool, RefundAnswer?)>((refund, false, null)),
                 refused: why =>
-                    Task.FromResult<(Refund?, RefundAnswer?)>(
-                        (null, new RefundAnswer.NotAllowed(why, order.Value.Status.Word()))
+                    Task.FromResult<(Refund?, bool, RefundAnswer?)>(
+                        (null, false, new RefundAnswer.NotAllowed(why, order.Value.Status.Word()))
                     )
             );
     }
 
-    async Task Send(Refund refund, string actor)
-    {
-        var answered = await hyperswitch.CreateRefund(refund, CancellationToken.None);
-        if (answered.Answer.IsDuplicate)
-        {
-            answered = await hyperswitch.GetRefund(ProviderRefundId.For(refund.Id), CancellationToken.None);
-        }
-        else if (answered.Answer.IsMissing)
-        {
-            answered = new(Answer<ProviderRefund>.NewDenied(NoSuchPayment, false), answered.RequestId);
-        }
-
-        await Hear(refund, answered, new Cause(actor, answered.RequestId));
-    }
-
+    /// <summary>Asking comes first; only what Hyperswitch has proven not to know may be sent again.</summary>
     async Task Ask(Refund refund, CancellationToken cancellation)
     {
         var answered = await hyperswitch.GetRefund(ProviderRefundId.For(refund.Id), cancellation);
-        if (answered.Answer.IsMissing && refund.IsToBeSentAgain(settings.RefundRules, clock.GetUtcNow()))
+        if (!answered.Answer.IsMissing || !refund.IsToBeSentAgain(settings.RefundRules, clock.GetUtcNow()))
         {
-            // Proven absent for longer than a request can be under way: the same id may be sent again.
-            await Tell(refund.Id, RefundSignal.SentAgain, Cause.Worker);
-            await Send(refund, "worker");
+            await Hear(refund, answered, "sweep");
             return;
         }
 
-        await Hear(refund, answered, new Cause("sweep", answered.RequestId));
+        await Tell(refund.Id, RefundSignal.SentAgain, Cause.Worker);
+        var again = await hyperswitch.CreateRefund(refund, CancellationToken.None);
+        // If it refuses now, the first one may have arrived after all: once more, its books decide.
+        var books = again.Answer.IsDenied
+            ? await hyperswitch.GetRefund(ProviderRefundId.For(refund.Id), CancellationToken.None)
+            : again;
+        await Hear(refund, books.Answer.IsMissing ? again : books, "worker");
     }
 
-    Task Hear(Refund refund, Veza.Adapters.Answered<ProviderRefund> answered, Cause cause)
+    async Task Hear(Refund refund, Veza.Adapters.Answered<ProviderRefund> answered, string actor)
     {
+        var cause = new Cause(actor, answered.RequestId);
         switch (answered.Answer)
         {
             case Answer<ProviderRefund>.Accepted { Receipt: var told }:
-                return Observe(told, cause);
+                await Observe(told, cause);
+                break;
             case Answer<ProviderRefund>.Denied { Refusal: var refusal }:
-                return Observe(Failed(refund, refusal), cause);
+                await Observe(Failed(refund, refusal), cause);
+                break;
+            case Answer<ProviderRefund>.Duplicate:
+                var books = await hyperswitch.GetRefund(
+                    ProviderRefundId.For(refund.Id),
+                    CancellationToken.None
+                );
+                await (
+                    books.Answer is Answer<ProviderRefund>.Accepted { Receipt: var known }
+                        ? Observe(known, cause)
+                        : Tell(refund.Id, RefundSignal.ProviderSilent, cause)
+                );
+                break;
             case { IsMissing: true }:
-                return Tell(refund.Id, RefundSignal.ProviderMissesIt, cause);
+                await Tell(refund.Id, RefundSignal.ProviderMissesIt, cause);
+                break;
             default:
                 LogInDoubt(refund.Id.Value, answered.Answer);
-                return Tell(refund.Id, RefundSignal.ProviderSilent, cause);
+                await Tell(refund.Id, RefundSignal.ProviderSilent, cause);
+                break;
         }
     }
 
@@ -275,9 +282,6 @@ sealed partial class RefundDesk(
                 RefundFact.NewHasFailed(refusal)
             )
         );
-
-    static Refusal NoSuchPayment =>
-        new(RefusalCause.OtherCause, "HE_02", "Hyperswitch does not know the payment of this order.");
 
     [LoggerMessage(
         LogLevel.Warning,

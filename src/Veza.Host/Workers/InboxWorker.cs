@@ -26,6 +26,7 @@ sealed partial class InboxWorker(
     protected override Task ExecuteAsync(CancellationToken stopping) =>
         Task.WhenAll(Enumerable.Range(0, Batches).Select(_ => Run(stopping)));
 
+#pragma warning disable CA1031 // Whatever is wrong with one event, the others are waiting.
     async Task Run(CancellationToken stopping)
     {
         while (!stopping.IsCancellationRequested)
@@ -42,7 +43,6 @@ sealed partial class InboxWorker(
                 return;
             }
             catch (Exception error)
-                when (error is NpgsqlException or ConcurrentChangeException or InvalidDataException)
             {
                 LogBatchFailed(error.Message);
                 await ProcessOneByOne(stopping);
@@ -53,10 +53,11 @@ sealed partial class InboxWorker(
     }
 
     /// <summary>One batch; answers how many events it took.</summary>
-    internal async Task<int> Process(int most, CancellationToken cancellation)
+    async Task<int> Process(int most, CancellationToken cancellation, List<WaitingEvent>? taken = null)
     {
         await using var session = await Session.Begin(database, cancellation);
         var events = await Inbox.Take(session, most, cancellation);
+        taken?.AddRange(events);
         if (events.Count == 0)
         {
             return 0;
@@ -90,44 +91,44 @@ sealed partial class InboxWorker(
     }
 
     /// <summary>Something in the batch cannot be processed: find it, set it aside, let the others through.</summary>
-    async Task ProcessOneByOne(CancellationToken cancellation)
+    async Task ProcessOneByOne(CancellationToken stopping)
     {
+        var taken = new List<WaitingEvent>();
         for (var count = 0; count < Most; count++)
         {
             try
             {
-                if (await Conflicts.DecideAgain(() => Process(1, cancellation)) == 0)
+                taken.Clear();
+                if (await Conflicts.DecideAgain(() => Process(1, stopping, taken)) == 0)
                 {
                     return;
                 }
             }
-            catch (InvalidDataException error)
+            catch (Exception error)
+                when (Conflicts.IsPassing(error) || stopping.IsCancellationRequested || taken.Count == 0)
             {
-                await SetAside(error.Message, cancellation);
-            }
-            catch (NpgsqlException error) when (!error.IsTransient)
-            {
-                await SetAside(error.Message, cancellation);
-            }
-            catch (Exception error) when (Conflicts.IsPassing(error))
-            {
+                // The database is away, or we are going: the events wait.
                 return;
+            }
+            catch (Exception error)
+            {
+                await SetAside(taken[^1], error, stopping);
             }
         }
     }
+#pragma warning restore CA1031
 
-    async Task SetAside(string why, CancellationToken cancellation)
+    async Task SetAside(WaitingEvent waiting, Exception why, CancellationToken cancellation)
     {
         await using var session = await Session.Begin(database, cancellation);
-        var events = await Inbox.Take(session, 1, cancellation);
         await Inbox.Close(
             session,
-            [.. events.Select(waiting => (waiting, EventState.Poisoned, (string?)why))],
+            [(waiting, EventState.Poisoned, why.Message)],
             clock.GetUtcNow(),
             cancellation
         );
         await session.Commit(cancellation);
-        LogPoisoned(events.FirstOrDefault()?.EventId, why);
+        LogPoisoned(why, waiting.EventId);
     }
 
     static (Observation? Observation, Conclusion? Conclusion) Read(WaitingEvent waiting)
@@ -168,6 +169,6 @@ sealed partial class InboxWorker(
     [LoggerMessage(LogLevel.Error, "The {Provider} event {EventId} ({Type}) is quarantined: {Why}.")]
     partial void LogQuarantined(string provider, string eventId, string type, string? why);
 
-    [LoggerMessage(LogLevel.Error, "The event {EventId} cannot be processed and is set aside: {Why}")]
-    partial void LogPoisoned(string? eventId, string why);
+    [LoggerMessage(LogLevel.Error, "The event {EventId} cannot be processed and is set aside.")]
+    partial void LogPoisoned(Exception error, string eventId);
 }

@@ -1,4 +1,3 @@
-using Npgsql;
 using Veza.Adapters.Postgres;
 using Veza.Host.Settling;
 
@@ -31,10 +30,11 @@ sealed partial class Sweeper(
             {
                 return;
             }
+#pragma warning disable CA1031 // The next sweep may succeed where this one failed.
             catch (Exception error)
-                when (error is NpgsqlException or ConcurrentChangeException or InvalidDataException)
+#pragma warning restore CA1031
             {
-                LogFailed(error.Message);
+                LogFailed(error);
             }
         } while (await beat.WaitForNextTickAsync(stopping));
     }
@@ -54,6 +54,6 @@ sealed partial class Sweeper(
         wakes.Workers();
     }
 
-    [LoggerMessage(LogLevel.Warning, "This sweep failed and will be repeated: {Why}")]
-    partial void LogFailed(string why);
+    [LoggerMessage(LogLevel.Warning, "This sweep failed and will be repeated.")]
+    partial void LogFailed(Exception error);
 }

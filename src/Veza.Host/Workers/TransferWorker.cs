@@ -59,9 +59,11 @@ sealed partial class TransferWorker(
             {
                 break;
             }
-            catch (NpgsqlException error)
+#pragma warning disable CA1031 // The worker must outlive whatever went wrong with one claim.
+            catch (Exception error)
+#pragma warning restore CA1031
             {
-                LogStoreAway(work, error.Message);
+                LogClaimFailed(error, work);
                 await Task.Delay(TimeSpan.FromSeconds(1), clock, stopping);
             }
         }
@@ -211,8 +213,8 @@ sealed partial class TransferWorker(
     [LoggerMessage(LogLevel.Warning, "{Work} is switched off by its setting; nothing of it moves here.")]
     partial void LogDisabled(Work work);
 
-    [LoggerMessage(LogLevel.Warning, "{Work}: the database does not answer ({Why}); trying again.")]
-    partial void LogStoreAway(Work work, string why);
+    [LoggerMessage(LogLevel.Error, "{Work}: nothing could be claimed; trying again.")]
+    partial void LogClaimFailed(Exception error, Work work);
 
     [LoggerMessage(
         LogLevel.Warning,
