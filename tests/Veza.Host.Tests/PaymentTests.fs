@@ -237,6 +237,32 @@ let refunds =
                 do! scene.RefundIs(id, "succeeded")
                 Expect.equal (captured scene) (10000L, 10000L) "once"
             })
+        play
+            "a repeat hears how the first one stands and sends nothing: a full refund sent twice would look refused"
+            [ "SWEEP_INTERVAL", "1h" ]
+            (fun scene ->
+                task {
+                    let! order = scene.SettledOrder()
+                    scene.World.Faults.Add(fault "hyperswitch.refunds.create" FaultMode.TimeoutAfter 1)
+                    scene.World.Courier.Add(DeliveryRule("refund_succeeded", Delivery.Drop, Times = 1))
+                    let key = [
+                        "Authorization", "Bearer " + scene.Key "service"
+                        "Idempotency-Key", "refund-1"
+                    ]
+                    let send () =
+                        scene.Send("POST", "/api/v1/refunds", $$"""{"order_id":"{{order}}"}""", key)
+                    let! first = send ()
+                    Expect.equal (first.Status, first.Text "status") (202, "pending") "nobody knows"
+                    // As a crash before the answer was stored leaves it.
+                    do!
+                        scene.Execute
+                            "update idempotent_requests set status = null, body = null, locked_until = null"
+                    let! again = send ()
+                    Expect.equal (again.Status, again.Text "id") (202, first.Text "id") "still nobody knows"
+                    Expect.equal (captured scene) (10000L, 10000L) "sent once"
+                    let! kept = scene.Get $"""/api/v1/refunds/{first.Text "id"}"""
+                    Expect.equal (kept.Text "status") "pending" "and not taken for failed"
+                })
         play "pending for ever is asked about, and never sent twice" [] (fun scene ->
             task {
                 let! order = scene.SettledOrder()

@@ -123,6 +123,31 @@ let tests =
                 let! state = stateOf scene "evt_bad"
                 Expect.stringStarts state "poisoned:" "kept for a person"
             })
+        play "an event whose order is damaged is set aside alone, and the others take effect" [] (fun scene ->
+            task {
+                let! damaged = scene.Order()
+                let! damagedPayment = scene.OfferPayment damaged
+                let! order = scene.Order()
+                let! payment = scene.OfferPayment order
+                do! scene.Execute $"update orders set total = 1 where id = '{damaged}'"
+                let! _ =
+                    Task.WhenAll [
+                        scene.Webhook(
+                            paymentEvent "evt_d" (damagedPayment.Text "payment_id") 10000 "EUR" damaged
+                        )
+                        scene.Webhook(paymentEvent "evt_w" (payment.Text "payment_id") 10000 "EUR" order)
+                    ]
+                do! scene.OrderIs(order, "completed")
+                do!
+                    scene.Until(
+                        "the damaged one to be set aside",
+                        fun () ->
+                            task {
+                                let! state = stateOf scene "evt_d"
+                                return state.StartsWith "poisoned:"
+                            }
+                    )
+            })
         play "three identical payments complete one order, once" [] (fun scene ->
             task {
                 let! order = scene.Order()
