@@ -199,6 +199,44 @@ let tests =
                             (System.DateTimeOffset.UtcNow.AddMinutes 59.)
                             "an hour from now"
                 })
+        play
+            "the backoff is capped: base 1 s, at most 10 s, after four retries 10 s"
+            [ off; "REVERSAL_BACKOFF_BASE", "1s"; "REVERSAL_BACKOFF_MAX", "10s"; "REVERSAL_MAX_RETRIES", "9" ]
+            (fun scene ->
+                task {
+                    let! order = refunded scene
+                    do!
+                        scene.Execute
+                            $"update seller_transfers set retry_count = 4 where order_id = '{order}'"
+                    scene.World.Faults.Add(
+                        Fault("stripe.reversals.create", FaultMode.ErrorBefore, Status = 503)
+                    )
+                    use! _second =
+                        Second.With scene [
+                            "REVERSAL_BACKOFF_BASE", "1s"
+                            "REVERSAL_BACKOFF_MAX", "10s"
+                            "REVERSAL_MAX_RETRIES", "9"
+                        ]
+                    do!
+                        scene.Until(
+                            "the fifth retry",
+                            fun () ->
+                                task {
+                                    let! transfers = scene.Transfers order
+                                    return
+                                        transfers
+                                        |> List.forall (fun transfer -> number "retry_count" transfer = 5L)
+                                }
+                        )
+                    let! transfers = scene.Transfers order
+                    for transfer in transfers do
+                        let next = System.DateTimeOffset.Parse(text "next_retry_at" transfer)
+                        let changed = System.DateTimeOffset.Parse(text "updated_at" transfer)
+                        Expect.equal
+                            (next - changed)
+                            (System.TimeSpan.FromSeconds 10.)
+                            "ten seconds, no more"
+                })
         play "retries exhausted is permanently_failed, and an operator brings it back" [] (fun scene ->
             task {
                 let! order = scene.SettledOrder()

@@ -291,7 +291,7 @@ let fault operation mode times = Fault(operation, mode, Times = Nullable times)
 
 /// A second host on the same database, with its workers on.
 module Second =
-    let Worker (scene: Scene) =
+    let With (scene: Scene) (changes: (string * string) list) =
         task {
             let world = scene.World
             let values =
@@ -305,7 +305,9 @@ module Second =
                     "STRIPE_API_BASE", scene.StripeUrl
                     "STRIPE_SECRET_KEY", "sk_test_key_for_stripe"
                 ]
-            let app = Composition.Build(nonNull ((settingsFrom values).Read()))
+                @ changes
+            let byName = Map.toList (Map.ofList values)
+            let app = Composition.Build(nonNull ((settingsFrom byName).Read()))
             do! app.StartAsync()
             return {
                 new IAsyncDisposable with
@@ -318,3 +320,5 @@ module Second =
                         )
             }
         }
+
+    let Worker scene = With scene []

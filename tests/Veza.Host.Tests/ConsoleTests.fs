@@ -1,0 +1,120 @@
+/// The operators' page, as a browser speaks to it.
+module Veza.Host.Tests.ConsoleTests
+
+open System
+open System.Collections.Generic
+open System.Net
+open System.Net.Http
+open System.Text.RegularExpressions
+open Expecto
+open Veza.Host.Tests.Scene
+open Veza.Sandbox.Control
+
+type private Browser(address: string) =
+    let handler = new HttpClientHandler(AllowAutoRedirect = false, CookieContainer = CookieContainer())
+    let http = new HttpClient(handler, BaseAddress = Uri address)
+
+    member _.Get(path: string) =
+        task {
+            use! response = http.GetAsync path
+            let! page = response.Content.ReadAsStringAsync()
+            return int response.StatusCode, page, response
+        }
+
+    /// Fills in the form as the page gave it, with its antiforgery token unless it is withheld.
+    member browser.Submit(page: string, action: string, fields: (string * string) list, withToken: bool) =
+        task {
+            let! _, html, _ = browser.Get page
+            let token = Regex.Match(html, "__RequestVerificationToken\" value=\"([^\"]+)\"").Groups[1].Value
+            let all =
+                if withToken then
+                    ("__RequestVerificationToken", token) :: fields
+                else
+                    fields
+            use form = new FormUrlEncodedContent(dict all)
+            use! response = http.PostAsync(action, form)
+            let! answer = response.Content.ReadAsStringAsync()
+            return int response.StatusCode, answer, string response.Headers.Location
+        }
+
+    member browser.SignIn(key: string) =
+        browser.Submit("/console/sign-in", "/console/sign-in", [ "key", key ], true)
+
+    interface IDisposable with
+        member _.Dispose() = http.Dispose()
+
+[<Tests>]
+let tests =
+    testList "console" [
+        play "asks for an operator key, and takes no other" [] (fun scene ->
+            task {
+                use browser = new Browser(scene.Address)
+                let! status, _, response = browser.Get "/"
+                Expect.equal status 302 "not without signing in"
+                Expect.stringContains (string response.Headers.Location) "/console/sign-in" ""
+                for key in [ "nonsense"; scene.Key "service"; scene.Key "read" ] do
+                    let! refused, page, _ = browser.SignIn key
+                    Expect.equal refused 401 "operators only"
+                    Expect.stringContains page "not a valid operator key" "said on the page"
+                let! welcome, _, location = browser.SignIn(scene.Key "operator")
+                Expect.equal (welcome, location) (302, "/") ""
+                let! inside, page, response = browser.Get "/"
+                Expect.equal inside 200 ""
+                Expect.stringContains page "No transfers yet" "an empty page says what will be there"
+                let policy = string (response.Headers.GetValues "Content-Security-Policy" |> Seq.head)
+                Expect.isFalse (policy.Contains "unsafe") "no inline script, no inline style"
+                Expect.isFalse (Regex.IsMatch(page, "<script>|style=|onclick=")) "and none is needed"
+            })
+        play "shows the counts on the machine, the list and one transfer's story" [] (fun scene ->
+            task {
+                let! order = scene.SettledOrder()
+                let! transfers = scene.Transfers order
+                use browser = new Browser(scene.Address)
+                let! _ = browser.SignIn(scene.Key "operator")
+                let! _, page, _ = browser.Get "/?status=completed"
+                Expect.stringContains page "54.00 EUR" "ada's share"
+                Expect.stringContains page "permanently failed" "every status is on the map"
+                let! _, story, _ = browser.Get $"""/console/transfers/{text "id" transfers[0]}"""
+                for word in [ "scheduled"; "transfer accepted"; text "stripe_transfer_id" transfers[0] ] do
+                    Expect.stringContains story word word
+            })
+        play "retries what failed, in the operator's name, and only with the form's token" [] (fun scene ->
+            task {
+                scene.World.Faults.Add(
+                    Fault(
+                        "stripe.transfers.create",
+                        FaultMode.ErrorStored,
+                        Status = 400,
+                        Code = "account_invalid"
+                    )
+                )
+                let! order = scene.PaidOrder()
+                do! scene.TransfersAre(order, "permanently_failed")
+                scene.World.Faults.Clear()
+                let! transfers = scene.Transfers order
+                use browser = new Browser(scene.Address)
+                let! _ = browser.SignIn(scene.Key "operator")
+                for transfer in transfers do
+                    let page = $"""/console/transfers/{text "id" transfer}"""
+                    let! forged, _, _ = browser.Submit(page, page + "/retry", [], false)
+                    Expect.equal forged 400 "a forged form does nothing"
+                    let! retried, _, location = browser.Submit(page, page + "/retry", [], true)
+                    Expect.equal (retried, location) (302, page + "?notice=retried") ""
+                do! scene.TransfersAre(order, "completed")
+                let! after = scene.Get $"""/api/v1/transfers/{text "id" transfers[0]}"""
+                let step =
+                    items "history" after.Body
+                    |> List.find (fun step -> text "signal" step = "retry_requested")
+                Expect.equal (text "actor" step) "key:Operator" "attributed"
+            })
+        play "ends a session with its key" [] (fun scene ->
+            task {
+                use browser = new Browser(scene.Address)
+                let! _ = browser.SignIn(scene.Key "operator")
+                let! inside, _, _ = browser.Get "/"
+                Expect.equal inside 200 ""
+                do! scene.Execute "update api_keys set revoked_at = now() where role = 'operator'"
+                let! outside, _, _ = browser.Get "/"
+                Expect.equal outside 302 "back to the door"
+            })
+    ]
