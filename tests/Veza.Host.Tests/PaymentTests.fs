@@ -78,6 +78,17 @@ let payments =
                 scene.World.Hyperswitch.Confirm(payment.Text "payment_id", "4242") |> ignore
                 do! scene.OrderIs(order, "completed")
             })
+        play "a declined card, then a paid one whose webhook is lost, is found by asking" [] (fun scene ->
+            task {
+                let! order = scene.Order()
+                let! payment = scene.OfferPayment order
+                let id = payment.Text "payment_id"
+                scene.World.Hyperswitch.Confirm(id, "4000000000000002") |> ignore
+                do! scene.OrderIs(order, "payment_failed")
+                scene.World.Courier.Add(DeliveryRule("payment_succeeded", Delivery.Drop, Times = 1))
+                scene.World.Hyperswitch.Confirm(id, "4242424242424242") |> ignore
+                do! scene.OrderIs(order, "completed")
+            })
         play "a lost webhook is made up for by asking" [] (fun scene ->
             task {
                 scene.World.Courier.Add(DeliveryRule("payment_succeeded", Delivery.Drop, Times = 1))

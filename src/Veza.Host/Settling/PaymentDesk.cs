@@ -38,9 +38,6 @@ sealed partial class PaymentDesk(
 {
     const int Most = 20;
 
-    /// <summary>However long a buyer thinks, the provider is not asked less often than this.</summary>
-    static readonly TimeSpan Slowest = TimeSpan.FromHours(1);
-
     public async Task<PaymentAnswer> Pay(
         Guid orderId,
         string? returnUrl,
@@ -81,7 +78,11 @@ sealed partial class PaymentDesk(
         }
     }
 
-    /// <summary>Asks Hyperswitch about payments it should have reported. True if there may be more.</summary>
+    /// <summary>
+    /// Asks Hyperswitch about payments it should have reported: those awaited, and those that failed, because it
+    /// may make another attempt on the same payment. Each wait is half of the payment's age, so that what nobody
+    /// ever pays is asked about ever more rarely and never given up. True if there may be more.
+    /// </summary>
     public async Task<bool> AskAboutDue(CancellationToken cancellation)
     {
         var now = clock.GetUtcNow();
@@ -90,9 +91,9 @@ sealed partial class PaymentDesk(
             var command = database.CreateCommand(
                 """
                 update payments
-                set due_at = $1 + greatest($2, least($3, ($1 - created_at) / 2))
+                set due_at = $1 + greatest($2, ($1 - created_at) / 2)
                 where order_id = any(array(
-                    select order_id from payments where due_at <= $1 order by due_at limit $4 for update skip locked))
+                    select order_id from payments where due_at <= $1 order by due_at limit $3 for update skip locked))
                 returning order_id
                 """
             )
@@ -100,7 +101,6 @@ sealed partial class PaymentDesk(
         {
             command.Parameters.Add(new NpgsqlParameter<DateTimeOffset> { TypedValue = now });
             command.Parameters.Add(new NpgsqlParameter<TimeSpan> { TypedValue = settings.SweepAfter });
-            command.Parameters.Add(new NpgsqlParameter<TimeSpan> { TypedValue = Slowest });
             command.Parameters.AddWithValue(Most);
             await using var reader = await command.ExecuteReaderAsync(cancellation);
             while (await reader.ReadAsync(cancellation))

@@ -150,7 +150,9 @@ sealed class Settler(Settings settings)
             update payments p
             set provider_status = c.status, error_code = c.error_code, error_message = c.error_message,
                 client_secret = coalesce(p.client_secret, c.client_secret),
-                due_at = case when o.status = 'awaiting_payment' then p.due_at end, updated_at = $6
+                due_at = case when o.status in ('awaiting_payment', 'payment_failed')
+                    and c.status not in ('cancelled', 'expired') then p.due_at end,
+                updated_at = $6
             from unnest($1, $2, $3, $4, $5) as c (payment_id, status, error_code, error_message, client_secret),
                 orders o
             where p.payment_id = c.payment_id and o.id = p.order_id
