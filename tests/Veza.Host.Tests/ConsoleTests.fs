@@ -107,6 +107,25 @@ let tests =
                     |> List.find (fun step -> text "signal" step = "retry_requested")
                 Expect.equal (text "actor" step) "key:Operator" "attributed"
             })
+        play "shows the webhooks that had no effect, and why" [] (fun scene ->
+            task {
+                let body =
+                    """{"event_id":"evt_lost","event_type":"payment_succeeded","content":{"type":"payment_details","object":{"payment_id":"pay_elsewhere","status":"succeeded","amount":1,"currency":"EUR"}}}"""
+                let! _ = scene.Webhook body
+                use browser = new Browser(scene.Address)
+                let! _ = browser.SignIn(scene.Key "operator")
+                do!
+                    scene.Until(
+                        "the event to be listed",
+                        fun () ->
+                            task {
+                                let! _, page, _ = browser.Get "/console/webhooks"
+                                return page.Contains "unknown payment" && page.Contains "pay_elsewhere"
+                            }
+                    )
+                let! _, home, _ = browser.Get "/"
+                Expect.stringContains home "1 webhook to look at" "and says so where one looks first"
+            })
         play "ends a session with its key" [] (fun scene ->
             task {
                 use browser = new Browser(scene.Address)

@@ -297,6 +297,26 @@ public sealed class Views(NpgsqlDataSource database)
             cancellation
         ) ?? "[]";
 
+    /// <summary>Webhooks that contradict what Veza knows, could not be read, or wait for their object; newest first.</summary>
+    public async Task<IReadOnlyList<string>> ListEventsToLookAt(CancellationToken cancellation)
+    {
+        await using var command = database.CreateCommand(
+            """
+            select json_build_object('provider', provider, 'event_id', event_id, 'type', type,
+                'object_id', object_id, 'state', state, 'reason', reason, 'received_at', received_at)::text
+            from webhook_events where state in ('parked', 'quarantined', 'poisoned') order by seq desc limit 100
+            """
+        );
+        await using var reader = await command.ExecuteReaderAsync(cancellation);
+        var found = new List<string>();
+        while (await reader.ReadAsync(cancellation))
+        {
+            found.Add(reader.GetString(0));
+        }
+
+        return found;
+    }
+
     /// <summary>How many transfers stand in each status; those of longer ago than a state lasts are few.</summary>
     public async Task<Dictionary<string, long>> CountTransfers(CancellationToken cancellation)
     {

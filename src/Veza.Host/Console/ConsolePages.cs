@@ -68,6 +68,7 @@ static class ConsolePages
     {
         app.MapGet("/", Overview).RequireAuthorization();
         app.MapGet("/console/transfers/{id:guid}", Transfer).RequireAuthorization();
+        app.MapGet("/console/webhooks", Events).RequireAuthorization();
         app.MapPost("/console/transfers/{id:guid}/retry", Retry).RequireAuthorization();
         app.MapPost("/console/transfers/{id:guid}/write-off", WriteOff).RequireAuthorization();
         app.MapGet("/console/sign-in", Welcome);
@@ -99,10 +100,21 @@ static class ConsolePages
                 Counts = (IReadOnlyDictionary<string, long>)await views.CountTransfers(cancellation),
                 Transfers = (IReadOnlyList<JsonElement>)[.. page.Items.Select(Parse)],
                 Status = status,
+                ToLookAt = (await views.ListEventsToLookAt(cancellation)).Count,
                 Next = page.HasMore ? Requests.Cursor(page.Last!.Value.ToByteArray()) : null,
             }
         );
     }
+
+    static async Task<IResult> Events(Views views, ClaimsPrincipal user, CancellationToken cancellation) =>
+        new RazorComponentResult<Events>(
+            new
+            {
+                Operator = NameOf(user),
+                Found = (IReadOnlyList<JsonElement>)
+                    [.. (await views.ListEventsToLookAt(cancellation)).Select(Parse)],
+            }
+        );
 
     static async Task<IResult> Transfer(
         Guid id,
