@@ -1,74 +1,7 @@
-using System.Globalization;
 using System.Text.Json.Nodes;
 using Veza.Sandbox.Stripe;
 
 namespace Veza.Sandbox.Hyperswitch;
-
-/// <summary>An answer of Hyperswitch's API.</summary>
-public sealed record HyperswitchAnswer(int Status, JsonObject Body)
-{
-    public static HyperswitchAnswer Error(
-        int status,
-        string code,
-        string message,
-        string type = "invalid_request"
-    ) =>
-        new(
-            status,
-            new JsonObject
-            {
-                ["error"] = new JsonObject
-                {
-                    ["type"] = type,
-                    ["message"] = message,
-                    ["code"] = code,
-                },
-            }
-        );
-}
-
-/// <summary>What the connector will say of refunds to come.</summary>
-public enum RefundFate
-{
-    /// <summary>`pending` in the answer, decided a moment later: the webhook tells.</summary>
-    LaterSucceeded,
-
-    /// <summary>`succeeded` in the answer, and a webhook that repeats it.</summary>
-    Succeeded,
-
-    /// <summary>HTTP 200 and `failed`.</summary>
-    Failed,
-
-    /// <summary>`pending` for ever, and no webhook: only a person at Hyperswitch can decide it.</summary>
-    StaysPending,
-}
-
-sealed class Payment(string id, long amount, string currency, JsonObject metadata)
-{
-    public string Id { get; } = id;
-    public long Amount { get; } = amount;
-    public string Currency { get; } = currency;
-    public JsonObject Metadata { get; } = metadata;
-    public string Status { get; set; } = "requires_payment_method";
-    public string? ErrorCode { get; set; }
-    public DateTimeOffset Updated { get; set; }
-    public string? Reference { get; init; }
-    public string? ReturnUrl { get; init; }
-    public DateTimeOffset Created { get; init; }
-    public string Secret => $"{Id}_secret_sandbox";
-    public bool IsPaid => Status == "succeeded";
-}
-
-sealed class Refund(string id, Payment payment, long amount, string? reason)
-{
-    public string Id { get; } = id;
-    public Payment Payment { get; } = payment;
-    public long Amount { get; } = amount;
-    public string? Reason { get; } = reason;
-    public string Status { get; set; } = "pending";
-    public string? ErrorCode { get; set; }
-    public DateTimeOffset Created { get; init; }
-}
 
 /// <summary>What buyers paid and got back, as Hyperswitch v1 keeps it; its connector is the simulated Stripe.</summary>
 public sealed class HyperswitchBooks(TimeProvider clock, StripeBooks stripe, Action<string, string> publish)
@@ -166,7 +99,7 @@ public sealed class HyperswitchBooks(TimeProvider clock, StripeBooks stripe, Act
                 Updated = clock.GetUtcNow(),
             };
             payments.Add(id, payment);
-            return new HyperswitchAnswer(200, Json(payment));
+            return new HyperswitchAnswer(200, payment.ToJson());
         }
     }
 
@@ -190,17 +123,17 @@ public sealed class HyperswitchBooks(TimeProvider clock, StripeBooks stripe, Act
             {
                 payment.Status = "failed";
                 payment.ErrorCode = "card_declined";
-                Publish("payment_failed", payment.Id, "payment_details", Json(payment));
+                Publish("payment_failed", payment.Id, "payment_details", payment.ToJson());
             }
             else
             {
                 payment.Status = "succeeded";
                 payment.ErrorCode = null;
                 stripe.Move(StripeBooks.Platform, payment.Currency, payment.Amount);
-                Publish("payment_succeeded", payment.Id, "payment_details", Json(payment));
+                Publish("payment_succeeded", payment.Id, "payment_details", payment.ToJson());
             }
 
-            return new HyperswitchAnswer(200, Json(payment));
+            return new HyperswitchAnswer(200, payment.ToJson());
         }
     }
 
@@ -209,7 +142,7 @@ public sealed class HyperswitchBooks(TimeProvider clock, StripeBooks stripe, Act
         lock (gate)
         {
             return payments.TryGetValue(id, out var payment)
-                ? new HyperswitchAnswer(200, Json(payment))
+                ? new HyperswitchAnswer(200, payment.ToJson())
                 : HyperswitchAnswer.Error(404, "HE_02", "Payment does not exist in our records");
         }
     }
@@ -273,7 +206,7 @@ public sealed class HyperswitchBooks(TimeProvider clock, StripeBooks stripe, Act
             Begin(refund, fates.TryDequeue(out var fate) ? fate : UsualFate);
             return new HyperswitchAnswer(
                 200,
-                refund.Status == "pending" ? Json(refund, "pending") : Json(refund)
+                refund.Status == "pending" ? refund.ToJson("pending") : refund.ToJson()
             );
         }
     }
@@ -283,7 +216,7 @@ public sealed class HyperswitchBooks(TimeProvider clock, StripeBooks stripe, Act
         lock (gate)
         {
             return refunds.TryGetValue(id, out var refund)
-                ? new HyperswitchAnswer(200, Json(refund))
+                ? new HyperswitchAnswer(200, refund.ToJson())
                 : HyperswitchAnswer.Error(404, "HE_02", "Refund does not exist in our records.");
         }
     }
@@ -321,7 +254,7 @@ public sealed class HyperswitchBooks(TimeProvider clock, StripeBooks stripe, Act
             case RefundFate.Failed:
                 refund.Status = "failed";
                 refund.ErrorCode = "refund_declined";
-                Publish("refund_failed", refund.Id, "refund_details", Json(refund));
+                Publish("refund_failed", refund.Id, "refund_details", refund.ToJson());
                 break;
             case RefundFate.LaterSucceeded:
                 _ = Task.Delay(TimeSpan.FromMilliseconds(20))
@@ -345,7 +278,7 @@ public sealed class HyperswitchBooks(TimeProvider clock, StripeBooks stripe, Act
     {
         refund.Status = "succeeded";
         stripe.Move(StripeBooks.Platform, refund.Payment.Currency, -refund.Amount);
-        Publish("refund_succeeded", refund.Id, "refund_details", Json(refund));
+        Publish("refund_succeeded", refund.Id, "refund_details", refund.ToJson());
     }
 
     /// <summary>At most one event per object and type, ever.</summary>
@@ -364,7 +297,7 @@ public sealed class HyperswitchBooks(TimeProvider clock, StripeBooks stripe, Act
                 ["event_id"] = $"evt_{Guid.CreateVersion7():N}",
                 ["event_type"] = type,
                 ["content"] = new JsonObject { ["type"] = content, ["object"] = about },
-                ["timestamp"] = Time(clock.GetUtcNow()),
+                ["timestamp"] = HyperswitchShapes.Time(clock.GetUtcNow()),
             }.ToJsonString()
         );
     }
@@ -393,49 +326,4 @@ public sealed class HyperswitchBooks(TimeProvider clock, StripeBooks stripe, Act
 
     static long? Number(JsonObject body, string name) =>
         body[name] is JsonValue value && value.TryGetValue(out long number) ? number : null;
-
-    static string Time(DateTimeOffset time) =>
-        time.UtcDateTime.ToString("yyyy-MM-dd'T'HH:mm:ss.fff'Z'", CultureInfo.InvariantCulture);
-
-    static JsonObject Json(Payment payment) =>
-        new()
-        {
-            ["payment_id"] = payment.Id,
-            ["merchant_id"] = "merchant_sandbox",
-            ["status"] = payment.Status,
-            ["amount"] = payment.Amount,
-            ["net_amount"] = payment.Amount,
-            ["amount_capturable"] = 0,
-            ["amount_received"] = payment.IsPaid ? payment.Amount : null,
-            ["currency"] = payment.Currency,
-            ["client_secret"] = payment.Secret,
-            ["connector"] = payment.Status == "requires_payment_method" ? null : "stripe",
-            ["connector_transaction_id"] =
-                payment.Status == "requires_payment_method" ? null : "pi_" + payment.Id[4..],
-            ["metadata"] = payment.Metadata.DeepClone(),
-            ["return_url"] = payment.ReturnUrl,
-            ["merchant_order_reference_id"] = payment.Reference,
-            ["error_code"] = payment.ErrorCode,
-            ["error_message"] = payment.ErrorCode is null ? null : "The card was declined.",
-            ["profile_id"] = "pro_sandbox",
-            ["created"] = Time(payment.Created),
-            ["updated"] = Time(payment.Updated),
-        };
-
-    static JsonObject Json(Refund refund, string? status = null) =>
-        new()
-        {
-            ["refund_id"] = refund.Id,
-            ["payment_id"] = refund.Payment.Id,
-            ["amount"] = refund.Amount,
-            ["currency"] = refund.Payment.Currency,
-            ["status"] = status ?? refund.Status,
-            ["reason"] = refund.Reason,
-            ["error_code"] = refund.ErrorCode,
-            ["error_message"] = refund.ErrorCode is null ? null : "The connector declined the refund.",
-            ["connector"] = "stripe",
-            ["profile_id"] = "pro_sandbox",
-            ["created_at"] = Time(refund.Created),
-            ["updated_at"] = Time(refund.Created),
-        };
 }

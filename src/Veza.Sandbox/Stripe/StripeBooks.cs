@@ -3,68 +3,6 @@ using System.Text.Json.Nodes;
 
 namespace Veza.Sandbox.Stripe;
 
-/// <summary>An answer of Stripe's API. Which ones are stored under the key: see <see cref="IdempotencyStore"/>.</summary>
-public sealed record StripeAnswer(int Status, JsonObject Body, bool Began = true)
-{
-    /// <summary>Refused before anything began: parameters, a missing object. Not stored under the key.</summary>
-    public static StripeAnswer Invalid(int status, string? code, string message, string? param = null) =>
-        Error(status, "invalid_request_error", code, message, param) with
-        {
-            Began = false,
-        };
-
-    /// <summary>Refused by the business of it; stored under the key and replayed.</summary>
-    public static StripeAnswer Refused(string? code, string message, string? param = null) =>
-        Error(400, "invalid_request_error", code, message, param);
-
-    public static StripeAnswer Error(
-        int status,
-        string type,
-        string? code,
-        string message,
-        string? param = null
-    )
-    {
-        var error = new JsonObject { ["type"] = type, ["message"] = message };
-        if (code is not null)
-        {
-            error["code"] = code;
-        }
-
-        if (param is not null)
-        {
-            error["param"] = param;
-        }
-
-        return new StripeAnswer(status, new JsonObject { ["error"] = error });
-    }
-}
-
-/// <summary>A movement to a connected account.</summary>
-public sealed record StripeTransfer(
-    string Id,
-    string Destination,
-    string Currency,
-    long Amount,
-    string? Group,
-    IReadOnlyDictionary<string, string> Metadata,
-    DateTimeOffset Created,
-    List<StripeReversal> Reversals
-)
-{
-    public long Reversed => Reversals.Sum(reversal => reversal.Amount);
-}
-
-/// <summary>Part of a movement taken back.</summary>
-public sealed record StripeReversal(
-    string Id,
-    string Transfer,
-    string Currency,
-    long Amount,
-    IReadOnlyDictionary<string, string> Metadata,
-    DateTimeOffset Created
-);
-
 /// <summary>
 /// The platform's and the sellers' money at Stripe, as separate charges and transfers work: a transfer needs the
 /// platform's balance, a reversal the seller's. One lock; each movement is whole or not at all.
@@ -192,8 +130,8 @@ public sealed class StripeBooks(TimeProvider clock, Action<string, string> publi
             );
             transfers.Add(transfer.Id, transfer);
             inOrder.Add(transfer);
-            publish("transfer.created", Event("transfer.created", Json(transfer)));
-            return new StripeAnswer(200, Json(transfer));
+            publish("transfer.created", Event("transfer.created", transfer.ToJson()));
+            return new StripeAnswer(200, transfer.ToJson());
         }
     }
 
@@ -251,8 +189,8 @@ public sealed class StripeBooks(TimeProvider clock, Action<string, string> publi
                 clock.GetUtcNow()
             );
             transfer.Reversals.Add(reversal);
-            publish("transfer.reversed", Event("transfer.reversed", Json(transfer)));
-            return new StripeAnswer(200, Json(reversal));
+            publish("transfer.reversed", Event("transfer.reversed", transfer.ToJson()));
+            return new StripeAnswer(200, reversal.ToJson());
         }
     }
 
@@ -261,7 +199,7 @@ public sealed class StripeBooks(TimeProvider clock, Action<string, string> publi
         lock (gate)
         {
             return transfers.TryGetValue(id, out var transfer)
-                ? new StripeAnswer(200, Json(transfer))
+                ? new StripeAnswer(200, transfer.ToJson())
                 : StripeAnswer.Invalid(404, "resource_missing", $"No such transfer: '{id}'", "id");
         }
     }
@@ -283,7 +221,7 @@ public sealed class StripeBooks(TimeProvider clock, Action<string, string> publi
                     !Number(query, "created[lte]", out var most)
                     || transfer.Created.ToUnixTimeSeconds() <= most
                 );
-            return Page(query, "/v1/transfers", found, transfer => transfer.Id, Json);
+            return Page(query, "/v1/transfers", found, transfer => transfer.Id, StripeShapes.ToJson);
         }
     }
 
@@ -297,7 +235,7 @@ public sealed class StripeBooks(TimeProvider clock, Action<string, string> publi
                     $"/v1/transfers/{id}/reversals",
                     transfer.Reversals.AsEnumerable().Reverse(),
                     reversal => reversal.Id,
-                    Json
+                    StripeShapes.ToJson
                 )
                 : StripeAnswer.Invalid(404, "resource_missing", $"No such transfer: '{id}'", "id");
         }
@@ -369,60 +307,4 @@ public sealed class StripeBooks(TimeProvider clock, Action<string, string> publi
     static Dictionary<string, string> Metadata(IReadOnlyDictionary<string, string> form) =>
         form.Where(field => field.Key.StartsWith("metadata[", StringComparison.Ordinal))
             .ToDictionary(field => field.Key["metadata[".Length..^1], field => field.Value);
-
-    static JsonObject Json(IReadOnlyDictionary<string, string> metadata)
-    {
-        var json = new JsonObject();
-        foreach (var (name, value) in metadata)
-        {
-            json[name] = value;
-        }
-
-        return json;
-    }
-
-    static JsonObject Json(StripeTransfer transfer) =>
-        new()
-        {
-            ["id"] = transfer.Id,
-            ["object"] = "transfer",
-            ["amount"] = transfer.Amount,
-            ["amount_reversed"] = transfer.Reversed,
-            ["balance_transaction"] = "txn" + transfer.Id[2..],
-            ["created"] = transfer.Created.ToUnixTimeSeconds(),
-            ["currency"] = transfer.Currency,
-            ["description"] = null,
-            ["destination"] = transfer.Destination,
-            ["destination_payment"] = "py" + transfer.Id[2..],
-            ["livemode"] = false,
-            ["metadata"] = Json(transfer.Metadata),
-            ["reversals"] = new JsonObject
-            {
-                ["object"] = "list",
-                ["url"] = $"/v1/transfers/{transfer.Id}/reversals",
-                ["has_more"] = transfer.Reversals.Count > 10,
-                ["data"] = new JsonArray([
-                    .. transfer.Reversals.AsEnumerable().Reverse().Take(10).Select(Json),
-                ]),
-            },
-            ["reversed"] = transfer.Reversed == transfer.Amount,
-            ["source_transaction"] = null,
-            ["source_type"] = "card",
-            ["transfer_group"] = transfer.Group,
-        };
-
-    static JsonObject Json(StripeReversal reversal) =>
-        new()
-        {
-            ["id"] = reversal.Id,
-            ["object"] = "transfer_reversal",
-            ["amount"] = reversal.Amount,
-            ["balance_transaction"] = "txn" + reversal.Id[3..],
-            ["created"] = reversal.Created.ToUnixTimeSeconds(),
-            ["currency"] = reversal.Currency,
-            ["destination_payment_refund"] = null,
-            ["metadata"] = Json(reversal.Metadata),
-            ["source_refund"] = null,
-            ["transfer"] = reversal.Transfer,
-        };
 }

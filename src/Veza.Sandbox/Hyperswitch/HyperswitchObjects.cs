@@ -1,0 +1,119 @@
+using System.Globalization;
+using System.Text.Json.Nodes;
+
+namespace Veza.Sandbox.Hyperswitch;
+
+/// <summary>An answer of Hyperswitch's API.</summary>
+public sealed record HyperswitchAnswer(int Status, JsonObject Body)
+{
+    public static HyperswitchAnswer Error(
+        int status,
+        string code,
+        string message,
+        string type = "invalid_request"
+    ) =>
+        new(
+            status,
+            new JsonObject
+            {
+                ["error"] = new JsonObject
+                {
+                    ["type"] = type,
+                    ["message"] = message,
+                    ["code"] = code,
+                },
+            }
+        );
+}
+
+/// <summary>What the connector will say of refunds to come.</summary>
+public enum RefundFate
+{
+    /// <summary>`pending` in the answer, decided a moment later: the webhook tells.</summary>
+    LaterSucceeded,
+
+    /// <summary>`succeeded` in the answer, and a webhook that repeats it.</summary>
+    Succeeded,
+
+    /// <summary>HTTP 200 and `failed`.</summary>
+    Failed,
+
+    /// <summary>`pending` for ever, and no webhook: only a person at Hyperswitch can decide it.</summary>
+    StaysPending,
+}
+
+sealed class Payment(string id, long amount, string currency, JsonObject metadata)
+{
+    public string Id { get; } = id;
+    public long Amount { get; } = amount;
+    public string Currency { get; } = currency;
+    public JsonObject Metadata { get; } = metadata;
+    public string Status { get; set; } = "requires_payment_method";
+    public string? ErrorCode { get; set; }
+    public DateTimeOffset Updated { get; set; }
+    public string? Reference { get; init; }
+    public string? ReturnUrl { get; init; }
+    public DateTimeOffset Created { get; init; }
+    public string Secret => $"{Id}_secret_sandbox";
+    public bool IsPaid => Status == "succeeded";
+}
+
+sealed class Refund(string id, Payment payment, long amount, string? reason)
+{
+    public string Id { get; } = id;
+    public Payment Payment { get; } = payment;
+    public long Amount { get; } = amount;
+    public string? Reason { get; } = reason;
+    public string Status { get; set; } = "pending";
+    public string? ErrorCode { get; set; }
+    public DateTimeOffset Created { get; init; }
+}
+
+/// <summary>Hyperswitch's objects as its API writes them.</summary>
+static class HyperswitchShapes
+{
+    public static string Time(DateTimeOffset time) =>
+        time.UtcDateTime.ToString("yyyy-MM-dd'T'HH:mm:ss.fff'Z'", CultureInfo.InvariantCulture);
+
+    public static JsonObject ToJson(this Payment payment) =>
+        new()
+        {
+            ["payment_id"] = payment.Id,
+            ["merchant_id"] = "merchant_sandbox",
+            ["status"] = payment.Status,
+            ["amount"] = payment.Amount,
+            ["net_amount"] = payment.Amount,
+            ["amount_capturable"] = 0,
+            ["amount_received"] = payment.IsPaid ? payment.Amount : null,
+            ["currency"] = payment.Currency,
+            ["client_secret"] = payment.Secret,
+            ["connector"] = payment.Status == "requires_payment_method" ? null : "stripe",
+            ["connector_transaction_id"] =
+                payment.Status == "requires_payment_method" ? null : "pi_" + payment.Id[4..],
+            ["metadata"] = payment.Metadata.DeepClone(),
+            ["return_url"] = payment.ReturnUrl,
+            ["merchant_order_reference_id"] = payment.Reference,
+            ["error_code"] = payment.ErrorCode,
+            ["error_message"] = payment.ErrorCode is null ? null : "The card was declined.",
+            ["profile_id"] = "pro_sandbox",
+            ["created"] = Time(payment.Created),
+            ["updated"] = Time(payment.Updated),
+        };
+
+    public static JsonObject ToJson(this Refund refund, string? status = null) =>
+        new()
+        {
+            ["refund_id"] = refund.Id,
+            ["payment_id"] = refund.Payment.Id,
+            ["amount"] = refund.Amount,
+            ["currency"] = refund.Payment.Currency,
+            ["status"] = status ?? refund.Status,
+            ["reason"] = refund.Reason,
+            ["error_code"] = refund.ErrorCode,
+            ["error_message"] = refund.ErrorCode is null ? null : "The connector declined the refund.",
+            ["connector"] = "stripe",
+            ["profile_id"] = "pro_sandbox",
+            ["created_at"] = Time(refund.Created),
+            ["updated_at"] = Time(refund.Created),
+        };
+}
