@@ -32,9 +32,9 @@ let private hurried = [
     "SWEEP_AFTER", "300ms"
     "ABSENT_AFTER", "600ms"
     "FUNDS_RETRY_INTERVAL", "200ms"
-    "WORKER_LEASE", "2s"
-    "STRIPE_TIMEOUT", "1s"
-    "HYPERSWITCH_TIMEOUT", "1s"
+    "WORKER_LEASE", "10s"
+    "STRIPE_TIMEOUT", "5s"
+    "HYPERSWITCH_TIMEOUT", "5s"
     "STRIPE_RATE_LIMIT", "10000"
     "LOG_LEVEL", "critical"
 ]

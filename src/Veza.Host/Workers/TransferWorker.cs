@@ -79,7 +79,15 @@ sealed partial class TransferWorker(
             await Task.Delay(1, stopping);
         }
 
-        var claimed = await queue.Claim(work, settings.BatchSize, clock.GetUtcNow(), all.Lease, stopping);
+        // Not to be cut off in the middle: what is claimed and does not fly waits for its lease to run out.
+        stopping.ThrowIfCancellationRequested();
+        var claimed = await queue.Claim(
+            work,
+            settings.BatchSize,
+            clock.GetUtcNow(),
+            all.Lease,
+            CancellationToken.None
+        );
         Interlocked.Add(ref flying, claimed.Count);
         foreach (var transfer in claimed)
         {
