@@ -20,7 +20,7 @@ static class Requests
         CancellationToken cancellation
     )
     {
-        var body = await Webhooks.HyperswitchWebhook.ReadBody(request, cancellation);
+        var body = await Webhooks.Reception.ReadBody(request, cancellation);
         using var document = JsonDocument.Parse(body.IsEmpty ? "{}"u8.ToArray() : body);
         return FieldsOf(document);
     }

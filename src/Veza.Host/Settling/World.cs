@@ -58,10 +58,8 @@ sealed class World
 
     public Versioned<Order> Order(OrderId id) => orders[id.Value];
 
-    public IEnumerable<License> Licenses(OrderId order) =>
-        licensesByOrder.GetValueOrDefault(order.Value, []).Select(id => licenses[id].Value);
-
-    public Microsoft.FSharp.Collections.FSharpList<License> LicensesOf(OrderId order) => [.. Licenses(order)];
+    public Microsoft.FSharp.Collections.FSharpList<License> LicensesOf(OrderId order) =>
+        [.. licensesByOrder.GetValueOrDefault(order.Value, []).Select(id => licenses[id].Value)];
 
     public Microsoft.FSharp.Collections.FSharpList<Transfer> TransfersOf(Order order) =>
         [

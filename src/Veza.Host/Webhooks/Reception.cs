@@ -1,0 +1,120 @@
+using System.Text.Json;
+using Npgsql;
+using Veza.Adapters.Postgres;
+using Veza.Host.Api;
+using Veza.Host.Workers;
+
+namespace Veza.Host.Webhooks;
+
+/// <summary>Writes received webhooks to disk, those of many requests in one commit.</summary>
+sealed class Intake(Inbox inbox, Wakes wakes, TimeProvider clock) : IAsyncDisposable
+{
+    readonly GroupWriter<ReceivedEvent> writer = new(
+        async events =>
+        {
+            await inbox.Record(events, clock.GetUtcNow(), CancellationToken.None);
+            wakes.Inbox.Tap();
+        },
+        most: 500
+    );
+
+    /// <summary>When this returns, the event is on disk and 200 may be said.</summary>
+    public Task Keep(ReceivedEvent received, CancellationToken cancellation) =>
+        writer.Write(received, cancellation);
+
+    public ValueTask DisposeAsync() => writer.DisposeAsync();
+}
+
+/// <summary>What differs between the providers' webhooks.</summary>
+/// <param name="SecretSetting">The setting without which nothing can be told from a forgery.</param>
+/// <param name="Unlike">How a signature can be wrong.</param>
+/// <param name="Read">An event of an unknown shape is kept too: it gets a name and the type "unknown".</param>
+sealed record Sender(
+    string SecretSetting,
+    IReadOnlyList<byte[]> Secrets,
+    string SignatureHeader,
+    string Unlike,
+    Func<ReadOnlyMemory<byte>, string, bool> IsGenuine,
+    Func<JsonElement, ReadOnlyMemory<byte>, ReceivedEvent> Read
+);
+
+/// <summary>How every webhook is received: verified over the raw bytes, recorded, answered; nothing else.</summary>
+static class Reception
+{
+    public static async Task<IResult> Receive(
+        HttpContext context,
+        Sender sender,
+        Intake intake,
+        CancellationToken cancellation
+    )
+    {
+        if (sender.Secrets.Count == 0)
+        {
+            return Problem.Of(
+                500,
+                "webhook_secret_missing",
+                $"{sender.SecretSetting} is not set, so no webhook can be told from a forgery."
+            );
+        }
+
+        var body = await ReadBody(context.Request, cancellation);
+        if (!sender.IsGenuine(body, context.Request.Headers[sender.SignatureHeader].ToString()))
+        {
+            return Problem.Of(401, "signature_invalid", $"{sender.SignatureHeader} is {sender.Unlike}.");
+        }
+
+        return Read(body, sender) is { } received
+            ? await Keep(intake, received, cancellation)
+            : Problem.Of(400, "invalid_json", "The body is not a JSON object.");
+    }
+
+    /// <summary>Only what is not a JSON object at all is turned away.</summary>
+    static ReceivedEvent? Read(ReadOnlyMemory<byte> body, Sender sender)
+    {
+        try
+        {
+            using var document = JsonDocument.Parse(body);
+            return document.RootElement.ValueKind == JsonValueKind.Object
+                ? sender.Read(document.RootElement, body)
+                : null;
+        }
+        catch (JsonException)
+        {
+            return null;
+        }
+    }
+
+    /// <summary>An object within an object; nothing where either is missing or something else.</summary>
+    public static JsonElement Inner(JsonElement parent, string name) =>
+        parent.ValueKind == JsonValueKind.Object && parent.TryGetProperty(name, out var found)
+            ? found
+            : default;
+
+    /// <summary>200 when it is on disk, 503 when it cannot be put there: the provider will come again.</summary>
+    static async Task<IResult> Keep(Intake intake, ReceivedEvent received, CancellationToken cancellation)
+    {
+        try
+        {
+            await intake.Keep(received, cancellation);
+            return Results.Text("{\"received\":true}", "application/json");
+        }
+        catch (NpgsqlException)
+        {
+            return Problem.Of(503, "not_recorded", "The event could not be stored; please deliver it again.");
+        }
+    }
+
+    /// <summary>For an event without an id: the same bytes are the same event.</summary>
+    public static string NameOf(ReadOnlySpan<byte> body) =>
+        "sha256:" + Convert.ToHexStringLower(System.Security.Cryptography.SHA256.HashData(body));
+
+    public static async Task<ReadOnlyMemory<byte>> ReadBody(
+        HttpRequest request,
+        CancellationToken cancellation
+    )
+    {
+        using var buffer = new MemoryStream((int)(request.ContentLength ?? 4096));
+        await request.Body.CopyToAsync(buffer, cancellation);
+        return buffer.TryGetBuffer(out var bytes) ? bytes : buffer.ToArray();
+    }
+}
