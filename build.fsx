@@ -15,12 +15,17 @@ open Fake.Core.TargetOperators
 
 Directory.SetCurrentDirectory __SOURCE_DIRECTORY__
 
-/// What stands after `--` is for the program that a target runs; FAKE itself wants `-s` for that.
 let arguments = fsi.CommandLineArgs |> Array.skip 1 |> List.ofArray
 
+/// What stands after the target is for the program that it runs. `dotnet fsi` swallows the `--` between them.
 let forTarget, forProgram =
-    match arguments |> List.tryFindIndex ((=) "--") with
-    | Some place -> List.take place arguments, List.skip (place + 1) arguments
+    match arguments |> List.tryFindIndex (fun argument -> argument = "-t" || argument = "--target") with
+    | Some place when arguments.Length > place + 1 ->
+        let mine, rest = List.splitAt (place + 2) arguments
+        let single, rest =
+            rest |> List.partition (fun argument -> argument = "-s" || argument = "--single-target")
+        mine @ single, rest |> List.filter ((<>) "--")
+    | Some _
     | None -> arguments, []
 
 forTarget
