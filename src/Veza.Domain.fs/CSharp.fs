@@ -60,16 +60,10 @@ type CSharp =
     static member Duty(transfer) = Transfer.duty transfer
 
     [<Extension>]
-    static member AsksUnder(transfer, key) = Transfer.asksUnder key transfer
+    static member Hear(transfer, rules, now, asked, signal) = Transfer.hear rules now asked signal transfer
 
     [<Extension>]
-    static member Key(duty) =
-        match duty with
-        | SendTransfer(_, key)
-        | FindTransfer key
-        | SendReversal(_, _, key)
-        | FindReversal(_, key) -> Some key
-        | ReportMissingId -> None
+    static member Compensations(transfer, movements, now) = Transfer.compensations movements transfer now
 
     [<Extension>]
     static member ToRow(transfer) = TransferRow.toRow transfer
@@ -174,7 +168,7 @@ type CSharp =
         | RefundStatus.Pending _ -> pending.Invoke()
         | RefundStatus.Submitted _ -> submitted.Invoke()
         | RefundStatus.Succeeded -> succeeded.Invoke()
-        | RefundStatus.Failed refusal -> failed.Invoke refusal
+        | RefundStatus.Failed(refusal, _) -> failed.Invoke refusal
 
     [<Extension>]
     static member Apply(refund, rules, now, signal) = Refund.apply rules now signal refund
@@ -216,14 +210,16 @@ type CSharp =
     [<Extension>]
     static member Match
         (
-            verdict: Verdict,
+            verdict: Verdict<Effect>,
             settled: Func<Effect, 'answer>,
             alreadyKnown: Func<'answer>,
+            postponed: Func<'answer>,
             quarantined: Func<Doubtful, 'answer>
         ) =
         match verdict with
         | Settled effect -> settled.Invoke effect
         | AlreadyKnown -> alreadyKnown.Invoke()
+        | Postponed -> postponed.Invoke()
         | Quarantined why -> quarantined.Invoke why
 
     [<Extension>]

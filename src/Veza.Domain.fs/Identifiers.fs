@@ -30,6 +30,19 @@ module private Name =
         String.init 26 (fun place ->
             string digits[int (UInt128.op_Explicit (number >>> (5 * (25 - place))): uint64) &&& 31])
 
+    /// A UUIDv7 that follows from others: the time of one, and a digest of all in place of chance.
+    let derived (what: string) (time: Guid) (from: Guid list) =
+        let seed =
+            Array.concat [
+                Text.Encoding.UTF8.GetBytes what
+                yield! from |> List.map _.ToByteArray(bigEndian = true)
+            ]
+        let digest = Security.Cryptography.SHA256.HashData seed
+        let bytes = Array.append (Array.truncate 6 (time.ToByteArray(bigEndian = true))) (Array.truncate 10 digest)
+        bytes[6] <- (bytes[6] &&& 0x0Fuy) ||| 0x70uy
+        bytes[8] <- (bytes[8] &&& 0x3Fuy) ||| 0x80uy
+        Guid(bytes, bigEndian = true)
+
 /// Our own name for an order.
 [<Struct>]
 type OrderId =
@@ -52,15 +65,15 @@ type LineId =
         let (LineId value) = id
         value
 
-/// Our own name for a seller's transfer.
+/// Our own name for a dispute.
 [<Struct>]
-type TransferId =
-    | TransferId of Guid
+type DisputeId =
+    | DisputeId of Guid
 
-    static member Of(value: Guid) = TransferId value
+    static member Of(value: Guid) = DisputeId value
 
     member id.Value =
-        let (TransferId value) = id
+        let (DisputeId value) = id
         value
 
 /// Our own name for a buyer's refund.
@@ -74,6 +87,25 @@ type RefundId =
         let (RefundId value) = id
         value
 
+    /// The refund that a dispute becomes when it is lost at a stage. Derived, so that it cannot be made twice.
+    static member OfDispute(dispute: DisputeId, stage: string) =
+        RefundId(Name.derived $"lost at {stage}" dispute.Value [ dispute.Value ])
+
+/// Our own name for a seller's transfer.
+[<Struct>]
+type TransferId =
+    | TransferId of Guid
+
+    static member Of(value: Guid) = TransferId value
+
+    member id.Value =
+        let (TransferId value) = id
+        value
+
+    /// The transfer that makes a failed refund's reversal good. Derived, so that it cannot be made twice.
+    static member Compensating(transfer: TransferId, refund: RefundId) =
+        TransferId(Name.derived "compensation" refund.Value [ transfer.Value; refund.Value ])
+
 /// Our own name for a license.
 [<Struct>]
 type LicenseId =
@@ -83,6 +115,28 @@ type LicenseId =
 
     member id.Value =
         let (LicenseId value) = id
+        value
+
+/// Our own name for a seller's payout.
+[<Struct>]
+type PayoutId =
+    | PayoutId of Guid
+
+    static member Of(value: Guid) = PayoutId value
+
+    member id.Value =
+        let (PayoutId value) = id
+        value
+
+/// Our own name for a subscription.
+[<Struct>]
+type SubscriptionId =
+    | SubscriptionId of Guid
+
+    static member Of(value: Guid) = SubscriptionId value
+
+    member id.Value =
+        let (SubscriptionId value) = id
         value
 
 /// The marketplace's own name for a seller.
@@ -140,6 +194,20 @@ type StripeReversalId =
 
     override id.ToString() = id.Value
 
+/// Stripe's name for a payout, `po_…`.
+type StripePayoutId =
+    private
+    | StripePayoutId of string
+
+    static member Parse(text: string | null) =
+        Name.prefixed "po_" "a Stripe payout" text |> Result.map StripePayoutId
+
+    member id.Value =
+        let (StripePayoutId text) = id
+        text
+
+    override id.ToString() = id.Value
+
 /// Hyperswitch's name for a payment. We choose it, from the order's id, because that is what keeps
 /// Hyperswitch from taking a payment twice: its v1 API ignores the Idempotency-Key header.
 /// 30 characters satisfy both its specification and its code.
@@ -148,6 +216,11 @@ type PaymentId =
     | PaymentId of string
 
     static member For(order: OrderId) = PaymentId("pay_" + Name.base32 order.Value)
+
+    /// A try to charge one period of a subscription.
+    static member ForPeriod(subscription: SubscriptionId, period: int, retries: int) =
+        let what = $"period {period}, try {retries}"
+        PaymentId("pay_" + Name.base32 (Name.derived what subscription.Value [ subscription.Value ]))
 
     member id.Value =
         let (PaymentId text) = id

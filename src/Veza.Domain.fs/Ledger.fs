@@ -61,12 +61,23 @@ module Ledger =
                 post PlatformLosses (part - feeBack - sellerBack)
         ]
 
+    /// The buyer's refund came back: the mirror of its postings.
+    let ofRefundUndone shares = [
+        for posting in ofRefund shares -> { posting with Amount = -posting.Amount }
+    ]
+
     let private ofMovement seller movement =
         match movement with
         | MoneySent amount -> [ post (SellerPayable seller) amount; post PlatformCash -amount ]
         | MoneyReturned amount -> [ post PlatformCash amount; post (SellerDebt seller) -amount ]
         | ClaimWithheld amount -> [ post (SellerPayable seller) amount; post (SellerDebt seller) -amount ]
         | ClaimForgiven amount -> [ post PlatformLosses amount; post (SellerDebt seller) -amount ]
+        | ClaimRestored amount
+        | CompensationOwed { Amount = amount } -> [
+            post (SellerDebt seller) amount
+            post (SellerPayable seller) -amount
+          ]
+        | ForgivenessUndone amount -> [ post (SellerDebt seller) amount; post PlatformLosses -amount ]
         | Movement.SettledOutside amount -> [
             post (SellerPayable seller) amount
             post (SettledOutside seller) -amount

@@ -8,7 +8,10 @@ type LicenseStatus =
     | Active
     | Revoked of By: RefundId
 
-type LicenseSignal = LineRefunded of By: RefundId
+type LicenseSignal =
+    | LineRefunded of By: RefundId
+    /// The refund that revoked it failed after all, and no other one covers it.
+    | RefundUndone
 
 /// Begins with `grant`, changes through `apply`, returns from a row with `ofRow`: no other way.
 type License = private {
@@ -59,11 +62,18 @@ module License =
         match license.status, signal with
         | Active, LineRefunded refund -> Advanced { license with status = Revoked refund }
         | Revoked _, LineRefunded _ -> Unchanged
+        | Revoked _, RefundUndone -> Advanced { license with status = Active }
+        | Active, RefundUndone -> Unchanged
 
     let statusWord status =
         match status with
         | Active -> "active"
         | Revoked _ -> "revoked"
+
+    let signalWord signal =
+        match signal with
+        | LineRefunded _ -> "line_refunded"
+        | RefundUndone -> "refund_undone"
 
     let toRow license : LicenseRow = {
         Id = license.id.Value

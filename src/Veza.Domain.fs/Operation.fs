@@ -13,6 +13,15 @@ and RefusalCause =
     | PlatformFunds
     | OtherCause
 
+module RefusalCause =
+    let word cause =
+        match cause with
+        | SellerFunds -> "seller_funds"
+        | PlatformFunds -> "platform_funds"
+        | OtherCause -> "other"
+
+    let every = [ SellerFunds; PlatformFunds; OtherCause ]
+
 /// Why a request certainly did nothing. It may be sent again as it is.
 type Hindrance =
     | RateLimited

@@ -64,6 +64,8 @@ type OrderSignal =
     /// The refund failed; its amount may be asked for again.
     | RefundReleased of Reservation: Reservation
     | RefundHasSucceeded of Reservation: Reservation
+    /// The refund had succeeded and failed after all.
+    | RefundUndone of Reservation: Reservation
 
 type OrderRefusal =
     | NotPayable
@@ -245,7 +247,8 @@ module Order =
 
     let private linesOf reservation (order: Order) =
         match reservation.Scope with
-        | OfAmount -> []
+        | OfAmount
+        | OfDispute -> []
         | OfLines ids -> ids
         | OfRest -> [ for line in order.lines -> line.Id ]
 
@@ -300,6 +303,22 @@ module Order =
                          PartiallyRefunded)
         }
 
+    let private undone reservation (order: Order) =
+        let next =
+            order
+            |> onLegs
+                (fun leg amount -> {
+                    leg with
+                        Reserved = leg.Reserved - amount
+                        Refunded = leg.Refunded - amount
+                })
+                reservation
+            |> unmarked reservation
+        Advanced {
+            next with
+                status = (if next.Refunded = 0L then Completed else PartiallyRefunded)
+        }
+
     /// The whole life of an order: every status meets every signal.
     let apply signal order =
         let becomes status = Advanced { order with status = status }
@@ -334,4 +353,8 @@ module Order =
 
         | (Completed | PartiallyRefunded), RefundHasSucceeded reservation -> refunded reservation order
         | (Created | AwaitingPayment | PaymentFailed | Cancelled | Refunded), RefundHasSucceeded _ ->
+            Refused NotRefundable
+
+        | (PartiallyRefunded | Refunded), RefundUndone reservation -> undone reservation order
+        | (Created | AwaitingPayment | PaymentFailed | Cancelled | Completed), RefundUndone _ ->
             Refused NotRefundable

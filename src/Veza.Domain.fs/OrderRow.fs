@@ -58,6 +58,7 @@ module OrderWords =
         | CancelRequested -> "cancel_requested"
         | RefundReserved _ -> "refund_reserved"
         | RefundReleased _ -> "refund_released"
+        | RefundUndone _ -> "refund_undone"
         | RefundHasSucceeded _ -> "refund_succeeded"
 
     let feePolicy policy =

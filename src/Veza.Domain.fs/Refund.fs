@@ -10,6 +10,8 @@ type Scope =
     | OfLines of Lines: LineId list
     /// Everything that was left.
     | OfRest
+    /// The buyer's bank took it, by a dispute that was lost.
+    | OfDispute
 
 /// A seller's leg and how much of its gross this refund gives back.
 type Share = { Seller: SellerId; Amount: int64 }
@@ -17,13 +19,24 @@ type Share = { Seller: SellerId; Amount: int64 }
 /// One call to Hyperswitch and the asking that follows it.
 type Inquiry = { SentAt: DateTimeOffset; Sends: int; DueAt: DateTimeOffset }
 
+module Share =
+    /// The shares that left these two columns behind.
+    let ofColumns (sellers: string array) (amounts: int64 array) =
+        let share seller amount =
+            SellerId.Parse seller |> Result.map (fun seller -> { Seller = seller; Amount = amount })
+
+        (Seq.zip sellers amounts, Ok [])
+        ||> Seq.foldBack (fun (seller, amount) rest ->
+            rest |> Result.bind (fun tail -> share seller amount |> Result.map (fun head -> head :: tail)))
+
 type RefundStatus =
     /// Its amount is reserved and it was sent; no answer is known.
     | Pending of Inquiry: Inquiry
     /// The provider has it and has not decided.
     | Submitted of Inquiry: Inquiry
     | Succeeded
-    | Failed of Refusal: Refusal
+    /// `Undone`: it had succeeded first. The buyer's bank sent the money back to the platform.
+    | Failed of Refusal: Refusal * Undone: bool
 
 /// What the provider says of a refund, in an answer, a webhook or a look-up: the same fact each time.
 type RefundFact =
@@ -41,7 +54,6 @@ type RefundSignal =
     | SentAgain
 
 type RefundRefusal =
-    | FailedAfterSuccess
     | SucceededAfterFailure
     | AlreadyDecided
 
@@ -100,6 +112,7 @@ type RefundRow = {
     DueAt: Nullable<DateTimeOffset>
     FailureCode: string | null
     FailureMessage: string | null
+    Undone: bool
 }
 
 module Refund =
@@ -114,6 +127,17 @@ module Refund =
         status = Pending { Inquiry.SentAt = now; Sends = 1; DueAt = now + rules.SweepAfter }
     }
 
+    /// A lost dispute: the buyer has the money already, whatever anybody here thinks of it.
+    let imposed id order amount shares reason = {
+        id = id
+        order = order
+        amount = amount
+        scope = OfDispute
+        shares = shares
+        reason = reason
+        status = Succeeded
+    }
+
     /// The whole life of a refund: every status meets every signal.
     let apply rules (now: DateTimeOffset) signal refund =
         let becomes status = Advanced { refund with status = status }
@@ -122,23 +146,25 @@ module Refund =
         match refund.status, signal with
         | Pending inquiry, ProviderSays StillPending -> becomes (Submitted(later inquiry))
         | Pending _, ProviderSays HasSucceeded -> becomes Succeeded
-        | Pending _, ProviderSays(HasFailed refusal) -> becomes (Failed refusal)
+        | Pending _, ProviderSays(HasFailed refusal) -> becomes (Failed(refusal, false))
         | Pending inquiry, (ProviderSilent | ProviderMissesIt) -> becomes (Pending(later inquiry))
         | Pending inquiry, SentAgain ->
             becomes (Pending { later inquiry with SentAt = now; Sends = inquiry.Sends + 1 })
 
         | Submitted _, ProviderSays HasSucceeded -> becomes Succeeded
-        | Submitted _, ProviderSays(HasFailed refusal) -> becomes (Failed refusal)
+        | Submitted _, ProviderSays(HasFailed refusal) -> becomes (Failed(refusal, false))
         | Submitted inquiry, (ProviderSays StillPending | ProviderSilent | ProviderMissesIt) ->
             becomes (Submitted(later inquiry))
         | Submitted _, SentAgain -> Refused AlreadyDecided
 
-        | Succeeded, ProviderSays(HasFailed _) -> Refused FailedAfterSuccess
+        // Hyperswitch overwrites a success when the bank gives the money back (its core/webhooks/incoming.rs).
+        | Succeeded, ProviderSays(HasFailed refusal) -> becomes (Failed(refusal, true))
         | Succeeded, (ProviderSays(StillPending | HasSucceeded) | ProviderSilent | ProviderMissesIt) ->
             Unchanged
         | Succeeded, SentAgain -> Refused AlreadyDecided
 
-        | Failed _, ProviderSays HasSucceeded -> Refused SucceededAfterFailure
+        | Failed(_, true), ProviderSays HasSucceeded -> Unchanged
+        | Failed(_, false), ProviderSays HasSucceeded -> Refused SucceededAfterFailure
         | Failed _, (ProviderSays(StillPending | HasFailed _) | ProviderSilent | ProviderMissesIt) ->
             Unchanged
         | Failed _, SentAgain -> Refused AlreadyDecided
@@ -187,6 +213,7 @@ module Refund =
             DueAt = Nullable()
             FailureCode = null
             FailureMessage = null
+            Undone = false
         }
 
         let row =
@@ -194,6 +221,7 @@ module Refund =
             | OfAmount -> { row with Scope = "amount" }
             | OfLines lines -> { row with Scope = "lines"; LineIds = [| for line in lines -> line.Value |] }
             | OfRest -> { row with Scope = "rest" }
+            | OfDispute -> { row with Scope = "dispute" }
 
         match refund.status with
         | Pending inquiry
@@ -204,13 +232,19 @@ module Refund =
                 DueAt = Nullable inquiry.DueAt
           }
         | Succeeded -> row
-        | Failed refusal -> { row with FailureCode = refusal.Code; FailureMessage = refusal.Message }
+        | Failed(refusal, undone) -> {
+            row with
+                FailureCode = refusal.Code
+                FailureMessage = refusal.Message
+                Undone = undone
+          }
 
     let private scopeOf row =
         match row.Scope with
         | "amount" -> Ok OfAmount
         | "lines" -> Ok(OfLines [ for line in row.LineIds -> LineId line ])
         | "rest" -> Ok OfRest
+        | "dispute" -> Ok OfDispute
         | unknown -> Error $"No refund is of '{unknown}'."
 
     let private statusOf row =
@@ -221,20 +255,12 @@ module Refund =
         | "submitted", true, null, null -> Ok(Submitted(inquiry ()))
         | "succeeded", false, null, null -> Ok Succeeded
         | "failed", false, NonNull code, NonNull message ->
-            Ok(Failed { Cause = OtherCause; Code = code; Message = message })
+            Ok(Failed({ Cause = OtherCause; Code = code; Message = message }, row.Undone))
         | unknown -> Error $"No refund stands like %A{unknown}."
-
-    let private sharesOf row =
-        let share seller amount =
-            SellerId.Parse seller |> Result.map (fun seller -> { Seller = seller; Amount = amount })
-
-        (Seq.zip row.ShareSellers row.ShareAmounts, Ok [])
-        ||> Seq.foldBack (fun (seller, amount) rest ->
-            rest |> Result.bind (fun tail -> share seller amount |> Result.map (fun head -> head :: tail)))
 
     /// The refund that left this row behind.
     let ofRow row =
-        match scopeOf row, sharesOf row, statusOf row, Currency.parse row.Currency with
+        match scopeOf row, Share.ofColumns row.ShareSellers row.ShareAmounts, statusOf row, Currency.parse row.Currency with
         | Ok scope, Ok shares, Ok status, Ok currency ->
             Ok {
                 id = RefundId row.Id

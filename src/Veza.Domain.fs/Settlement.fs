@@ -29,8 +29,6 @@ type Doubtful =
     | PaymentDiffers
     /// The order is not one that can be paid: cancelled, or never offered for payment.
     | OrderNotPayable
-    /// The provider says that a refund failed which it had called succeeded.
-    | RefundFailedAfterSuccess
     | RefundSucceededAfterFailure
     | OrderNotRefundable
     /// A leg's transfer refused its claim: more would be taken back than was sent.
@@ -42,22 +40,27 @@ type Effect = {
     Refund: Refund option
     Granted: License list
     Revoked: License list
+    Restored: License list
     Scheduled: Transfer list
     Claimed: (Transfer * Transfer) list
     Postings: Posting list
 }
 
-type Verdict =
-    | Settled of Effect: Effect
+type Verdict<'effect> =
+    | Settled of Effect: 'effect
     | AlreadyKnown
+    /// True, but what it needs is in doubt until Stripe has told: an earlier refund of the same money failed
+    /// after its reversal was sent. To be heard again a little later.
+    | Postponed
     | Quarantined of Why: Doubtful
 
 module Settlement =
-    let private nothing = {
+    let internal nothing = {
         Order = None
         Refund = None
         Granted = []
         Revoked = []
+        Restored = []
         Scheduled = []
         Claimed = []
         Postings = []
@@ -70,7 +73,6 @@ module Settlement =
         | OrderDiffers -> "order_differs"
         | PaymentDiffers -> "payment_differs"
         | OrderNotPayable -> "order_not_payable"
-        | RefundFailedAfterSuccess -> "refund_failed_after_success"
         | RefundSucceededAfterFailure -> "refund_succeeded_after_failure"
         | OrderNotRefundable -> "order_not_refundable"
         | ClaimRefused -> "claim_refused"
@@ -136,15 +138,25 @@ module Settlement =
         Shares = refund.Shares
     }
 
-    /// What each seller gives back because of this refund: (leg, part, of the fee, of the seller's money).
-    let private givenBack (refund: Refund) (order: Order) = [
+    /// The seller's share itself and what made good for refunds that failed, oldest first.
+    let private ofLeg (leg: Leg) (transfers: Transfer list) =
+        transfers
+        |> List.filter (fun transfer -> transfer.Seller = leg.Seller)
+        |> List.sortBy (fun transfer -> transfer.Id <> leg.Transfer, transfer.Id)
+
+    /// What one leg gives back because of a refund.
+    type private Part = { Leg: Leg; Amount: int64; OfFee: int64; OfSeller: int64; From: Transfer list }
+
+    let private parts (refund: Refund) (order: Order) transfers = [
         for leg in order.Legs do
             match refund.Shares |> List.tryFind (fun share -> share.Seller = leg.Seller) with
             | Some share ->
-                let givenBack = Allocation.givenBack order.FeePolicy leg.Gross leg.Fee
-                let feeBefore, sellerBefore = givenBack leg.Refunded
-                let feeAfter, sellerAfter = givenBack (leg.Refunded + share.Amount)
-                leg, share.Amount, feeAfter - feeBefore, sellerAfter - sellerBefore
+                let from = ofLeg leg transfers
+                let free = from |> List.sumBy (fun transfer -> transfer.Unclaimed + transfer.Undoing)
+                let given = if from.IsEmpty then 0L else leg.Net - free
+                let ofFee, ofSeller =
+                    Allocation.share order.FeePolicy leg.Gross leg.Fee leg.Refunded given share.Amount
+                { Leg = leg; Amount = share.Amount; OfFee = ofFee; OfSeller = ofSeller; From = from }
             | None -> ()
     ]
 
@@ -154,7 +166,8 @@ module Settlement =
             match refund.Scope with
             | OfLines lines -> order.Status.IsRefunded || List.contains license.Line lines
             | OfRest -> true
-            | OfAmount -> order.Status.IsRefunded
+            | OfAmount
+            | OfDispute -> order.Status.IsRefunded
 
         [
             for license in licenses do
@@ -164,48 +177,106 @@ module Settlement =
                     | Licenses.Unchanged -> ()
         ]
 
-    /// Each leg's claim on its transfer; an error if any transfer refuses it.
-    let private claims rules now (refund: Refund) shares (transfers: Transfer list) =
-        let claim (leg: Leg, _, _, sellerBack: int64) =
-            match transfers |> List.tryFind (fun transfer -> transfer.Id = leg.Transfer) with
-            | None -> if sellerBack = 0L then Ok None else Error ClaimRefused
-            | Some _ when sellerBack = 0L -> Ok None
-            | Some transfer ->
-                let claim = { Refund = refund.Id; Amount = sellerBack }
+    /// One leg's claims, the oldest transfer first.
+    let private claimed rules now (refund: Refund) part =
+        let claim (left, taken) (transfer: Transfer) =
+            let amount = min left transfer.Unclaimed
+            if amount = 0L then
+                left, taken
+            else
+                let claim = { Refund = refund.Id; Amount = amount }
                 match Transfer.apply rules now (TransferSignal.RefundSucceeded claim) transfer with
-                | Transfers.Advanced(next, movements) ->
-                    Ok(Some(transfer, next, Ledger.ofMovements next movements))
-                | Transfers.Unchanged -> Ok None
-                | Transfers.Refused _ -> Error ClaimRefused
+                | Transfers.Advanced(next, movements) -> left - amount, (transfer, next, movements) :: taken
+                | Transfers.Unchanged
+                | Transfers.Refused _ -> left, taken
 
-        (shares, Ok [])
-        ||> List.foldBack (fun share rest ->
-            rest
-            |> Result.bind (fun tail ->
-                claim share |> Result.map (fun claimed -> Option.toList claimed @ tail)))
+        match List.fold claim (part.OfSeller, []) part.From with
+        | 0L, taken -> Settled(List.rev taken)
+        | _, _ when part.From |> List.exists (fun transfer -> transfer.Undoing > 0L) -> Postponed
+        | _, _ -> Quarantined ClaimRefused
 
-    let private refunded rules now (refund: Refund) (order: Order) licenses transfers =
-        let shares = givenBack refund order
+    let private postings (steps: (Transfer * Transfer * Movement list) list) =
+        steps |> List.collect (fun (_, next, movements) -> Ledger.ofMovements next movements)
 
-        match Order.apply (RefundHasSucceeded(reservationOf refund)) order with
+    let private booked parts = [
+        for part in parts -> part.Leg.Seller, part.Amount, part.OfFee, part.OfSeller
+    ]
+
+    let internal refunded rules now (refund: Refund) (order: Order) licenses transfers =
+        let parts = parts refund order transfers
+        let claims =
+            (parts, Settled [])
+            ||> List.foldBack (fun part rest ->
+                match claimed rules now refund part, rest with
+                | Settled head, Settled tail -> Settled(head @ tail)
+                | Settled _, other
+                | other, _ -> other)
+
+        match Order.apply (RefundHasSucceeded(reservationOf refund)) order, claims with
+        | (Orders.Refused _ | Orders.Unchanged), _ -> Quarantined OrderNotRefundable
+        | Orders.Advanced _, AlreadyKnown -> AlreadyKnown
+        | Orders.Advanced _, Postponed -> Postponed
+        | Orders.Advanced _, Quarantined why -> Quarantined why
+        | Orders.Advanced next, Settled claimed ->
+            Settled {
+                nothing with
+                    Order = Some next
+                    Refund = Some refund
+                    Revoked = revoked refund next licenses
+                    Claimed = [ for before, after, _ in claimed -> before, after ]
+                    Postings = Ledger.ofRefund (booked parts) @ postings claimed
+            }
+
+    /// Licenses that no other refund covers: neither its line nor the whole order is refunded any more.
+    let private restored (order: Order) (licenses: License list) = [
+        for license in licenses do
+            let isCovered =
+                order.Status.IsRefunded
+                || order.Lines |> List.exists (fun line -> line.Id = license.Line && line.RefundedBy.IsSome)
+            if not isCovered then
+                match License.apply LicenseSignal.RefundUndone license with
+                | Licenses.Advanced next -> next
+                | Licenses.Unchanged -> ()
+    ]
+
+    /// The refund had succeeded and failed after all: everything it did is undone, once, and each seller is made
+    /// whole: by letting the claim go where nothing has moved, else by another transfer.
+    let internal undone rules now (refund: Refund) (order: Order) licenses transfers =
+        match Order.apply (OrderSignal.RefundUndone(reservationOf refund)) order with
         | Orders.Refused _
         | Orders.Unchanged -> Quarantined OrderNotRefundable
         | Orders.Advanced next ->
-            match claims rules now refund shares transfers with
-            | Error why -> Quarantined why
-            | Ok claimed ->
-                Settled {
-                    nothing with
-                        Order = Some next
-                        Refund = Some refund
-                        Revoked = revoked refund next licenses
-                        Claimed = [ for before, after, _ in claimed -> before, after ]
-                        Postings =
-                            Ledger.ofRefund [
-                                for leg, part, fee, back in shares -> leg.Seller, part, fee, back
-                            ]
-                            @ List.collect (fun (_, _, postings) -> postings) claimed
-                }
+            let steps = [
+                for transfer: Transfer in transfers do
+                    match Transfer.apply rules now (TransferSignal.RefundUndone refund.Id) transfer with
+                    | Transfers.Advanced(after, movements) -> transfer, after, movements
+                    | Transfers.Unchanged
+                    | Transfers.Refused _ -> ()
+            ]
+            let booked = [
+                for leg in order.Legs do
+                    match refund.Shares |> List.tryFind (fun share -> share.Seller = leg.Seller) with
+                    | Some share ->
+                        let given = ofLeg leg transfers |> List.sumBy _.ClaimedBy(refund.Id)
+                        let fee =
+                            match order.FeePolicy with
+                            | Proportional -> share.Amount - given
+                            | Keep -> 0L
+                        leg.Seller, share.Amount, fee, given
+                    | None -> ()
+            ]
+            Settled {
+                nothing with
+                    Order = Some next
+                    Refund = Some refund
+                    Restored = restored next licenses
+                    Scheduled = [
+                        for _, after, movements in steps do
+                            yield! Transfer.compensations movements after now
+                    ]
+                    Claimed = [ for before, after, _ in steps -> before, after ]
+                    Postings = Ledger.ofRefundUndone booked @ postings steps
+            }
 
     let private released (refund: Refund) (order: Order) =
         match Order.apply (RefundReleased(reservationOf refund)) order with
@@ -240,13 +311,13 @@ module Settlement =
             Quarantined CurrencyDiffers
         else
             match Refund.apply refundRules now (ProviderSays report.Says) refund with
-            | Refunds.Refused FailedAfterSuccess -> Quarantined RefundFailedAfterSuccess
             | Refunds.Refused SucceededAfterFailure -> Quarantined RefundSucceededAfterFailure
             | Refunds.Refused AlreadyDecided -> AlreadyKnown
             | Refunds.Unchanged -> AlreadyKnown
             | Refunds.Advanced next ->
                 match next.Status with
                 | RefundStatus.Succeeded -> refunded rules now next order licenses transfers
-                | RefundStatus.Failed _ -> released next order
+                | RefundStatus.Failed(_, false) -> released next order
+                | RefundStatus.Failed(_, true) -> undone rules now next order licenses transfers
                 | RefundStatus.Pending _
                 | RefundStatus.Submitted _ -> Settled { nothing with Refund = Some next }

@@ -119,6 +119,7 @@ module Specification =
             TransferSeen [ stripeTransfer; certain (StripeTransferId.Parse "tr_2") ]
             TransferSignal.RefundSucceeded { Refund = RefundId(id 1); Amount = 40L }
             TransferSignal.RefundSucceeded { Refund = RefundId(id 2); Amount = 60L }
+            TransferSignal.RefundUndone(RefundId(id 1))
         ]
         @ List.map ReversalAnswered (answers stripeReversal SellerFunds)
         @ [
@@ -141,6 +142,7 @@ module Specification =
             | ReversalAnswered _ -> Transfer.claimed transferRules now transfer
             | TransferSeen _
             | TransferSignal.RefundSucceeded _
+            | TransferSignal.RefundUndone _
             | ReversalSeen _
             | LookUpFailed
             | StripeIdMissing
@@ -243,6 +245,7 @@ module Specification =
                 RefundReserved rest
                 RefundHasSucceeded rest
                 RefundReleased part
+                OrderSignal.RefundUndone part
             ]
             SignalWord = OrderWords.signal
             StatusWord = fun order -> OrderWords.status order.Status
@@ -267,8 +270,8 @@ module Specification =
                     "product"
                     "standard"
                     None
-            Signals = [ LineRefunded(RefundId(id 1)) ]
-            SignalWord = fun (LineRefunded _) -> "line_refunded"
+            Signals = [ LineRefunded(RefundId(id 1)); LicenseSignal.RefundUndone ]
+            SignalWord = License.signalWord
             StatusWord = fun license -> License.statusWord license.Status
             Step =
                 fun signal license ->

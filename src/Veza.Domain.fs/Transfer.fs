@@ -4,31 +4,6 @@ namespace Veza.Domain.Transfers
 open System
 open Veza.Domain
 
-/// Why a transfer waits. None but the doubt spends retries.
-type Waiting =
-    /// The worker takes it as soon as its time has come.
-    | Due
-    /// The marketplace holds sellers' money back for a while (TRANSFER_HOLD).
-    | OnHold
-    | InFlight
-    | ForAnswer
-    | ForRetry
-    | ForSellerFunds
-    | ForPlatformFunds
-    /// Rate limit, open circuit, lock, refused credentials.
-    | ForProvider
-
-/// What the worker does when the time has come.
-type Move =
-    | Send
-    | LookUp
-    /// Look up, and if nothing is found start anew under a new key: an operator has asked for it, which is the
-    /// proof by hand that Stripe's rules for a stored server error ask for.
-    | Prove
-
-/// One money-moving call in progress. The key follows from it, so a crash forgets nothing.
-type Attempt = { Operation: Operation; Move: Move; Retries: int; DueAt: DateTimeOffset; Waiting: Waiting }
-
 /// What names the money that left.
 type Receipt =
     | Named of StripeId: StripeTransferId
@@ -46,9 +21,15 @@ type Settling =
     | Returned of Reversal: StripeReversalId option * Adopted: int64
     /// An operator gave it up.
     | Forgiven
+    /// Its refund failed after all, and nothing had moved or nothing has to move back.
+    | Dropped
+
+/// `Compensated`: its refund failed after all, and the seller is made whole by another transfer.
+type SettledClaim = { Claim: Claim; Settling: Settling; Compensated: bool }
 
 /// The claim that is being taken back now. One at a time: Stripe locks the transfer meanwhile.
-type Taking = { Claim: Claim; Adopted: int64; Attempt: Attempt }
+/// `Undone`: its refund failed after all, but the reversal may already have happened; only Stripe can tell.
+type Taking = { Claim: Claim; Adopted: int64; Attempt: Attempt; Undone: bool }
 
 /// Why Veza stopped trying.
 type GivenUp =
@@ -94,6 +75,8 @@ type TransferSignal =
     /// What a look-up by metadata found: nothing, one, or more than one.
     | TransferSeen of Found: StripeTransferId list
     | RefundSucceeded of Claim: Claim
+    /// The refund behind a claim failed after it had succeeded: the seller is to be made whole.
+    | RefundUndone of Refund: RefundId
     | ReversalAnswered of ReversalAnswer: Answer<StripeReversalId>
     | ReversalSeen of Sight: ReversalSight
     /// The look-up itself got no answer.
@@ -111,6 +94,8 @@ type TransferRefusal =
     | NotRetryable
     /// Stripe names another transfer than the one we know: money may have moved twice.
     | AnotherTransferExists
+    /// Stripe names a reversal that no claim here explains.
+    | AnotherReversalExists
     /// Stripe says money moved that we had proven unmoved.
     | MovedAfterAll
 
@@ -121,6 +106,12 @@ type Movement =
     | ClaimWithheld of Amount: int64
     | ClaimForgiven of Amount: int64
     | SettledOutside of Amount: int64
+    /// A claim that was withheld is owed to the seller again, by the same transfer.
+    | ClaimRestored of Amount: int64
+    /// What was taken for a refund that failed after all is owed to the seller again, by a transfer of its own.
+    | CompensationOwed of Claim: Claim
+    /// A claim that had been given up does not exist any more.
+    | ForgivenessUndone of Amount: int64
 
 /// A seller's share of one order. It begins with `schedule`, changes through `apply`, returns from rows with
 /// `ofRow`: no other way.
@@ -130,9 +121,11 @@ type Transfer = private {
     seller: SellerId
     account: StripeAccountId
     amount: Money
+    /// The refund whose failure this transfer makes good; none for the seller's share itself.
+    compensates: RefundId option
     status: TransferStatus
     /// Oldest first.
-    settled: (Claim * Settling) list
+    settled: SettledClaim list
     /// Claims behind the one being taken, oldest first.
     queue: Claim list
     trouble: Refusal option
@@ -144,6 +137,7 @@ type Transfer = private {
     member transfer.Account = transfer.account
     /// The seller's whole share, frozen when the order was made.
     member transfer.Amount = transfer.amount
+    member transfer.Compensates = transfer.compensates
     member transfer.Status = transfer.status
     member transfer.Settled = transfer.settled
     member transfer.Queue = transfer.queue
@@ -153,17 +147,17 @@ type Transfer = private {
     /// Taken off before sending.
     member transfer.Withheld =
         List.sum [
-            for claim, settling in transfer.settled do
-                if settling.IsWithheld then
-                    claim.Amount
+            for settled in transfer.settled do
+                if settled.Settling.IsWithheld then
+                    settled.Claim.Amount
         ]
 
     /// Taken back through Stripe.
     member transfer.Returned =
         List.sum [
-            for claim, settling in transfer.settled do
-                if settling.IsReturned then
-                    claim.Amount
+            for settled in transfer.settled do
+                if settled.Settling.IsReturned then
+                    settled.Claim.Amount
         ]
 
     /// What is, or was, to be sent.
@@ -198,8 +192,37 @@ type Transfer = private {
     /// What no claim has asked for yet.
     member transfer.Unclaimed =
         transfer.amount.Minor
-        - List.sum [ for claim, _ in transfer.settled -> claim.Amount ]
+        - List.sum [
+            for settled in transfer.settled do
+                if not settled.Settling.IsDropped then
+                    settled.Claim.Amount
+        ]
         - List.sum [ for claim in transfer.Outstanding -> claim.Amount ]
+
+    /// What the refund asks, or has taken, of this transfer; nothing if its claim was dropped.
+    member transfer.ClaimedBy refund =
+        List.sum [
+            for claim in transfer.Outstanding do
+                if claim.Refund = refund then
+                    claim.Amount
+            for settled in transfer.settled do
+                if settled.Claim.Refund = refund && not settled.Settling.IsDropped then
+                    settled.Claim.Amount
+        ]
+
+    /// What is being taken back for a refund that has failed meanwhile: until Stripe has told, nobody knows
+    /// whether it is free.
+    member transfer.Undoing =
+        match transfer.status with
+        | ReversalPending(_, taking)
+        | PermanentlyFailed(ReversingFailed(_, taking), _) -> if taking.Undone then taking.Claim.Amount else 0L
+        | PermanentlyFailed(SendingFailed _, _)
+        | Pending _
+        | Failed _
+        | Completed _
+        | Reversed _
+        | Cancelled
+        | WrittenOff _ -> 0L
 
 /// What became of a signal.
 type TransferOutcome =

@@ -2,6 +2,7 @@ namespace Veza.Domain.Transfers
 
 open System
 open Veza.Domain
+open Veza.Domain.Attempt
 open Veza.Domain.Transfers.TransferSteps
 
 [<CompilationRepresentation(CompilationRepresentationFlags.ModuleSuffix)>]
@@ -13,11 +14,39 @@ module Transfer =
         seller = seller
         account = account
         amount = amount
-        status = Pending(attemptAt (now + hold) (if hold > TimeSpan.Zero then OnHold else Due))
+        compensates = None
+        status = Pending(startAt (now + hold) (if hold > TimeSpan.Zero then OnHold else Due))
         settled = []
         queue = []
         trouble = None
     }
+
+    /// Owed at once, because the refund for which it was taken from the seller failed after all.
+    let private compensate (claim: Claim) (transfer: Transfer) now = {
+        schedule
+            (TransferId.Compensating(transfer.id, claim.Refund))
+            transfer.order
+            transfer.seller
+            transfer.account
+            { transfer.amount with Minor = claim.Amount }
+            now
+            TimeSpan.Zero with
+            compensates = Some claim.Refund
+    }
+
+    /// The transfers that a step's movements ask for.
+    let compensations movements transfer now = [
+        for movement in movements do
+            match movement with
+            | CompensationOwed claim -> compensate claim transfer now
+            | MoneySent _
+            | MoneyReturned _
+            | ClaimWithheld _
+            | ClaimForgiven _
+            | SettledOutside _
+            | ClaimRestored _
+            | ForgivenessUndone _ -> ()
+    ]
 
     let private sendKey transfer attempt =
         IdempotencyKey.Make("transfer", transfer.id.Value.ToString "D", attempt.Operation.Generation)
@@ -35,6 +64,8 @@ module Transfer =
             transfer |> sendSeen rules now attempt found
         | (Pending attempt | Failed attempt), RefundSucceeded claim ->
             transfer |> claimingUnsent claim attempt
+        | (Pending attempt | Failed attempt), RefundUndone refund ->
+            transfer |> TransferUndoing.unsent refund attempt
         | (Pending attempt | Failed attempt), LookUpFailed ->
             transfer |> stays (Pending(postponed rules.Sending now attempt))
         | Pending attempt, RetryRequested when attempt.Waiting.IsForPlatformFunds ->
@@ -49,6 +80,9 @@ module Transfer =
             transfer |> isThe receipt id
         | Completed receipt, RefundSucceeded claim ->
             claiming claim transfer (fun next -> Advanced(withTheSeller now receipt next, []))
+        | (Completed _ | Reversed _), RefundUndone refund -> transfer |> TransferUndoing.atRest refund
+        | (Completed _ | Reversed _), (ReversalAnswered(Accepted id) | ReversalSeen { Ours = Some id }) ->
+            transfer |> isKnownReversal id
         | Completed _, (TransferAnswered _ | TransferSeen _ | ReversalAnswered _ | ReversalSeen _) ->
             Unchanged
         | Completed _, (LookUpFailed | StripeIdMissing) -> Unchanged
@@ -64,6 +98,10 @@ module Transfer =
         | ReversalPending(receipt, taking), StripeIdMissing ->
             transfer |> stays (PermanentlyFailed(ReversingFailed(receipt, taking), NoStripeId))
         | ReversalPending _, RefundSucceeded claim -> claiming claim transfer (fun next -> Advanced(next, []))
+        | ReversalPending(receipt, taking), RefundUndone refund ->
+            transfer
+            |> TransferUndoing.whileTaking now refund receipt taking (fun taking ->
+                ReversalPending(receipt, taking))
         | ReversalPending(receipt, taking), RetryRequested when taking.Attempt.Waiting.IsForSellerFunds ->
             let attempt = again Due now taking.Attempt
             transfer |> stays (ReversalPending(receipt, { taking with Attempt = attempt }))
@@ -93,6 +131,8 @@ module Transfer =
             Unchanged
         | PermanentlyFailed(SendingFailed attempt, _), RefundSucceeded claim ->
             transfer |> claimingUnsent claim attempt
+        | PermanentlyFailed(SendingFailed attempt, _), RefundUndone refund ->
+            transfer |> TransferUndoing.unsent refund attempt
         | PermanentlyFailed(SendingFailed attempt, _), RetryRequested ->
             transfer |> stays (Pending(restarted now attempt))
         | PermanentlyFailed(SendingFailed _, _), WriteOffRequested -> closedUnsent transfer
@@ -116,6 +156,10 @@ module Transfer =
         | PermanentlyFailed(ReversingFailed _, _), (LookUpFailed | StripeIdMissing) -> Unchanged
         | PermanentlyFailed(ReversingFailed _, _), RefundSucceeded claim ->
             claiming claim transfer (fun next -> Advanced(next, []))
+        | PermanentlyFailed(ReversingFailed(receipt, taking), why), RefundUndone refund ->
+            transfer
+            |> TransferUndoing.whileTaking now refund receipt taking (fun taking ->
+                PermanentlyFailed(ReversingFailed(receipt, taking), why))
         | PermanentlyFailed(ReversingFailed(receipt, taking), _), RetryRequested ->
             let taking = { taking with Attempt = restarted now taking.Attempt }
             transfer |> stays (ReversalPending(receipt, taking))
@@ -125,6 +169,7 @@ module Transfer =
 
         | Cancelled, (TransferAnswered(Accepted _) | TransferSeen(_ :: _)) -> Refused MovedAfterAll
         | Cancelled, (TransferAnswered _ | TransferSeen [] | LookUpFailed) -> Unchanged
+        | Cancelled, RefundUndone refund -> transfer |> TransferUndoing.atRest refund
         | Cancelled, RefundSucceeded claim -> claiming claim transfer (fun _ -> Refused NothingToReverse)
         | Cancelled, (ReversalAnswered _ | ReversalSeen _ | StripeIdMissing) -> Refused NothingSent
         | Cancelled, (RetryRequested | WriteOffRequested) -> Refused NotRetryable
@@ -136,11 +181,12 @@ module Transfer =
                 Refused AnotherTransferExists
         | WrittenOff None, (TransferAnswered(Accepted _) | TransferSeen(_ :: _)) -> Refused MovedAfterAll
         | WrittenOff _, (TransferAnswered _ | TransferSeen _ | LookUpFailed | StripeIdMissing) -> Unchanged
-        | WrittenOff _, (ReversalAnswered(Accepted _) | ReversalSeen { Ours = Some _ }) ->
-            Refused MovedAfterAll
+        | WrittenOff _, (ReversalAnswered(Accepted id) | ReversalSeen { Ours = Some id }) ->
+            transfer |> isKnownReversal id
         | WrittenOff _, (ReversalAnswered _ | ReversalSeen _) -> Unchanged
         | WrittenOff(Some id), RefundSucceeded claim ->
             claiming claim transfer (fun next -> Advanced(withTheSeller now (Named id) next, []))
+        | WrittenOff receipt, RefundUndone refund -> transfer |> TransferUndoing.writtenOff now refund receipt
         | WrittenOff None, RefundSucceeded claim -> claiming claim transfer (fun next -> writtenOff next None)
         | WrittenOff _, (RetryRequested | WriteOffRequested) -> Refused NotRetryable
 
@@ -166,21 +212,9 @@ module Transfer =
         | Cancelled
         | WrittenOff _ -> None
 
-    /// A worker takes the transfer for a while. Written down before anything is sent: a crash in between counts
-    /// as a request sent, and a key too old to be trusted is looked up instead of used.
+    /// A worker takes the transfer for a while.
     let claimed rules (now: DateTimeOffset) transfer =
-        let take attempt =
-            let attempt =
-                if attempt.Move.IsSend && Operation.keyIsStale now attempt.Operation then
-                    { attempt with Move = LookUp }
-                else
-                    attempt
-            let operation =
-                match attempt.Move with
-                | Send -> Operation.sending now attempt.Operation
-                | LookUp
-                | Prove -> attempt.Operation
-            { again InFlight (now + rules.Lease) attempt with Operation = operation }
+        let take = Attempt.claimed rules.Lease now
 
         match transfer.status with
         | Pending attempt -> { transfer with status = Pending(take attempt) }
@@ -194,12 +228,31 @@ module Transfer =
         | Cancelled
         | WrittenOff _ -> transfer
 
-    /// Whether an answer under this key speaks of what is being asked now. A late answer to an earlier question
-    /// must not be taken for the answer to the present one.
-    let asksUnder key transfer =
-        match duty transfer with
-        | Some(SendTransfer(_, current) | FindTransfer current | SendReversal(_, _, current) | FindReversal(_,
-                                                                                                            current)) ->
-            current = key
+    let private keyOf duty =
+        match duty with
+        | Some(SendTransfer(_, key))
+        | Some(FindTransfer key)
+        | Some(SendReversal(_, _, key))
+        | Some(FindReversal(_, key)) -> Some key
         | Some ReportMissingId
-        | None -> false
+        | None -> None
+
+    /// What a worker brings back from a duty it took on. An answer to an earlier question must not be taken for
+    /// the answer to the present one; but news that money moved is never too late.
+    let hear rules now asked signal transfer =
+        if keyOf (duty transfer) = keyOf (Some asked) then
+            apply rules now signal transfer
+        else
+            match signal with
+            | TransferAnswered(Accepted _) -> apply rules now signal transfer
+            | ReversalAnswered(Accepted id) -> isKnownReversal id transfer
+            | TransferAnswered _
+            | TransferSeen _
+            | RefundSucceeded _
+            | RefundUndone _
+            | ReversalAnswered _
+            | ReversalSeen _
+            | LookUpFailed
+            | StripeIdMissing
+            | RetryRequested
+            | WriteOffRequested -> Unchanged

@@ -11,6 +11,7 @@ type TransferRow = {
     StripeAccountId: string
     Currency: string
     Amount: int64
+    Compensates: Nullable<Guid>
     Status: string
     StripeTransferId: string | null
     Generation: int
@@ -29,7 +30,8 @@ type TransferRow = {
     Adopted: int64
 }
 
-/// One claim on a transfer, as its row keeps it. Statuses: pending, failed, reversed, withheld, written_off.
+/// One claim on a transfer, as its row keeps it.
+/// Statuses: pending, failed, reversed, withheld, written_off, cancelled.
 type ReversalRow = {
     TransferId: Guid
     RefundId: Guid
@@ -39,6 +41,8 @@ type ReversalRow = {
     AdoptedAmount: int64
     Status: string
     StripeReversalId: string | null
+    /// Its refund failed after all: made good already, or to be made good once Stripe has told.
+    Undone: bool
 }
 
 module TransferRow =
@@ -58,10 +62,10 @@ module TransferRow =
                 Generation = attempt.Operation.Generation
                 Sends = sends
                 FirstSentAt = first
-                Move = TransferWords.move attempt.Move
+                Move = AttemptWords.move attempt.Move
                 RetryCount = attempt.Retries
                 DueAt = Nullable attempt.DueAt
-                WaitingFor = TransferWords.waiting attempt.Waiting
+                WaitingFor = AttemptWords.waiting attempt.Waiting
         }
 
     let private withTaking taking (row: TransferRow) = {
@@ -80,6 +84,7 @@ module TransferRow =
             StripeAccountId = transfer.account.Value
             Currency = transfer.amount.Currency.Code
             Amount = transfer.amount.Minor
+            Compensates = transfer.compensates |> Option.map _.Value |> Option.toNullable
             Status = TransferWords.status transfer.status
             StripeTransferId = null
             Generation = 0
@@ -91,7 +96,7 @@ module TransferRow =
             WaitingFor = null
             GivenUp = null
             TroubleCause =
-                trouble |> Option.map (fun refusal -> TransferWords.cause refusal.Cause) |> Option.toObj
+                trouble |> Option.map (fun refusal -> RefusalCause.word refusal.Cause) |> Option.toObj
             TroubleCode = trouble |> Option.map _.Code |> Option.toObj
             TroubleMessage = trouble |> Option.map _.Message |> Option.toObj
             Taking = Nullable()
@@ -117,7 +122,7 @@ module TransferRow =
 
     /// Every claim on the transfer, oldest first.
     let reversals (transfer: Transfer) : ReversalRow list =
-        let row position (claim: Claim) status adopted (stripeId: string | null) = {
+        let row position (claim: Claim) status adopted (stripeId: string | null) undone = {
             TransferId = transfer.id.Value
             RefundId = claim.Refund.Value
             Position = position
@@ -125,16 +130,20 @@ module TransferRow =
             AdoptedAmount = adopted
             Status = status
             StripeReversalId = stripeId
+            Undone = undone
         }
 
         let settled =
             transfer.settled
-            |> List.mapi (fun position (claim, settling) ->
-                match settling with
-                | Withheld -> row position claim "withheld" 0L null
+            |> List.mapi (fun position settled ->
+                let row status adopted stripeId =
+                    row position settled.Claim status adopted stripeId settled.Compensated
+                match settled.Settling with
+                | Withheld -> row "withheld" 0L null
                 | Returned(reversal, adopted) ->
-                    row position claim "reversed" adopted (reversal |> Option.map _.Value |> Option.toObj)
-                | Forgiven -> row position claim "written_off" 0L null)
+                    row "reversed" adopted (reversal |> Option.map _.Value |> Option.toObj)
+                | Forgiven -> row "written_off" 0L null
+                | Dropped -> row "cancelled" 0L null)
 
         let outstanding =
             transfer.Outstanding
@@ -142,9 +151,9 @@ module TransferRow =
                 let position = settled.Length + offset
                 match transfer.status with
                 | PermanentlyFailed(ReversingFailed(_, taking), _) when taking.Claim = claim ->
-                    row position claim "failed" taking.Adopted null
+                    row position claim "failed" taking.Adopted null taking.Undone
                 | ReversalPending(_, taking) when taking.Claim = claim ->
-                    row position claim "pending" taking.Adopted null
+                    row position claim "pending" taking.Adopted null taking.Undone
                 | PermanentlyFailed _
                 | ReversalPending _
                 | Pending _
@@ -152,27 +161,19 @@ module TransferRow =
                 | Completed _
                 | Reversed _
                 | Cancelled
-                | WrittenOff _ -> row position claim "pending" 0L null)
+                | WrittenOff _ -> row position claim "pending" 0L null false)
 
         settled @ outstanding
 
     // The way back. A row that no transfer could have left behind is an error, never a guess.
 
-    let private word what words spell (text: string | null) =
-        match words |> List.tryFind (fun word -> spell word = text) with
-        | Some word -> Ok word
-        | None -> Error $"'{text}' is not {what}."
-
     let private attemptOf (row: TransferRow) =
-        let certainty =
-            match row.Sends, row.FirstSentAt.HasValue with
-            | 0, false -> Ok Unsent
-            | sends, true when sends > 0 -> Ok(Sent(row.FirstSentAt.Value, sends))
-            | sends, _ -> Error $"{sends} sends do not fit the time of the first."
+        let certainty = AttemptWords.certainty row.Sends row.FirstSentAt
+        let move = AttemptWords.parse "a move" AttemptWords.everyMove AttemptWords.move row.Move
 
-        match certainty, word "a move" [ Send; LookUp; Prove ] TransferWords.move row.Move with
+        match certainty, move with
         | Ok certainty, Ok move ->
-            match word "a reason to wait" TransferWords.everyWaiting TransferWords.waiting row.WaitingFor with
+            match AttemptWords.parse "a reason to wait" AttemptWords.everyWaiting AttemptWords.waiting row.WaitingFor with
             | Ok waiting ->
                 Ok {
                     Operation = { Generation = row.Generation; Certainty = certainty }
@@ -201,6 +202,7 @@ module TransferRow =
         match row.Status, row.StripeReversalId with
         | "withheld", null -> Ok(Some Withheld)
         | "written_off", null -> Ok(Some Forgiven)
+        | "cancelled", null -> Ok(Some Dropped)
         | "reversed", null -> Ok(Some(Returned(None, row.AdoptedAmount)))
         | "reversed", NonNull text ->
             StripeReversalId.Parse text |> Result.map (fun id -> Some(Returned(Some id, row.AdoptedAmount)))
@@ -210,7 +212,7 @@ module TransferRow =
     let private troubleOf (row: TransferRow) =
         match row.TroubleCause, row.TroubleCode, row.TroubleMessage with
         | NonNull cause, NonNull code, NonNull message ->
-            word "a cause" [ SellerFunds; PlatformFunds; OtherCause ] TransferWords.cause cause
+            AttemptWords.parse "a cause" RefusalCause.every RefusalCause.word cause
             |> Result.map (fun cause -> Some { Cause = cause; Code = code; Message = message })
         | null, null, null -> Ok None
         | unknown -> Error $"No trouble looks like %A{unknown}."
@@ -221,7 +223,12 @@ module TransferRow =
         with
         | Some claim ->
             attemptOf row
-            |> Result.map (fun attempt -> { Claim = claimOf claim; Adopted = row.Adopted; Attempt = attempt })
+            |> Result.map (fun attempt -> {
+                Claim = claimOf claim
+                Adopted = row.Adopted
+                Attempt = attempt
+                Undone = claim.Undone
+            })
         | None -> Error "The claim being taken is missing."
 
     let private withReceipt (row: TransferRow) status =
@@ -237,7 +244,7 @@ module TransferRow =
             withReceipt row (fun receipt ->
                 takingOf row claims |> Result.map (fun taking -> ReversalPending(receipt, taking)))
         | "permanently_failed", NonNull why ->
-            word "a reason to give up" TransferWords.everyGivenUp TransferWords.givenUp why
+            AttemptWords.parse "a reason to give up" TransferWords.everyGivenUp TransferWords.givenUp why
             |> Result.bind (fun why ->
                 if row.Taking.HasValue then
                     withReceipt row (fun receipt ->
@@ -283,11 +290,16 @@ module TransferRow =
                     seller = seller
                     account = account
                     amount = { Minor = row.Amount; Currency = currency }
+                    compensates = row.Compensates |> Option.ofNullable |> Option.map RefundId
                     status = status
                     settled = [
                         for claim, settling in settlings do
                             match settling with
-                            | Some settling -> claimOf claim, settling
+                            | Some settling -> {
+                                Claim = claimOf claim
+                                Settling = settling
+                                Compensated = claim.Undone
+                              }
                             | None -> ()
                     ]
                     queue = [

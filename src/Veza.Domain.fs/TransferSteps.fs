@@ -2,58 +2,10 @@ namespace Veza.Domain.Transfers
 
 open System
 open Veza.Domain
+open Veza.Domain.Attempt
 
 /// The steps that the table in TransferLife.fs is made of.
 module internal TransferSteps =
-    let attemptAt due waiting = {
-        Operation = Operation.first
-        Move = Send
-        Retries = 0
-        DueAt = due
-        Waiting = waiting
-    }
-
-    // What an attempt becomes. Waiting for somebody else keeps the count; a refusal or a doubt spends a retry.
-
-    let again waiting due attempt = { attempt with Waiting = waiting; DueAt = due }
-    let renewed attempt = { attempt with Operation = Operation.renewed attempt.Operation; Move = Send }
-    let lookingUp now attempt = { again ForAnswer now attempt with Move = LookUp }
-    let isExhausted policy attempt = attempt.Retries >= policy.MaxRetries
-
-    let spent policy (now: DateTimeOffset) (transfer: Transfer) waiting attempt =
-        let due = now + Backoff.spread policy attempt.Retries transfer.id.Value
-        again waiting due { attempt with Retries = attempt.Retries + 1 }
-
-    /// Nothing happened this time. A key in use is another matter: somebody's request under it is still running.
-    let hindered policy (now: DateTimeOffset) hindrance attempt =
-        let operation =
-            match hindrance with
-            | RateLimited
-            | CircuitOpen
-            | Unreachable
-            | ObjectLocked
-            | Unauthorized -> Operation.unsending attempt.Operation
-            | KeyInUse -> attempt.Operation
-        again ForProvider (now + Backoff.delay policy 0) { attempt with Operation = operation }
-
-    /// The look-up came to nothing: another one, later.
-    let postponed policy (now: DateTimeOffset) attempt =
-        again ForProvider (now + Backoff.delay policy attempt.Retries) attempt
-
-    /// Proven absent. The key may be used again while it lives; after that only a new one is safe.
-    let absent now attempt =
-        if Operation.keyIsStale now attempt.Operation then
-            renewed attempt
-        else
-            { attempt with Move = Send }
-
-    /// An operator's fresh start. What is in doubt is looked up before anything is sent.
-    let restarted now attempt =
-        let move = if attempt.Operation.Certainty.IsUnsent then Send else Prove
-        { again Due now attempt with Move = move; Retries = 0 }
-
-    // What the transfer becomes.
-
     let stays status transfer = Advanced({ transfer with status = status }, [])
 
     let troubled refusal transfer = { transfer with trouble = Some refusal }
@@ -62,13 +14,21 @@ module internal TransferSteps =
         transfer
         |> troubled { Cause = OtherCause; Code = "in_doubt"; Message = $"No definite answer (%A{doubt})." }
 
+    let spent policy now (transfer: Transfer) waiting attempt =
+        Attempt.spent policy now transfer.id.Value waiting attempt
+
+    let settle claim settling transfer = {
+        transfer with
+            settled = transfer.settled @ [ { Claim = claim; Settling = settling; Compensated = false } ]
+    }
+
     /// The seller has the money, less what was taken back; the oldest waiting claim, if there is one, is next.
     let withTheSeller now receipt (transfer: Transfer) =
-        let isWrittenOff = transfer.settled |> List.exists (fun (_, settling) -> settling.IsForgiven)
+        let isWrittenOff = transfer.settled |> List.exists _.Settling.IsForgiven
 
         match transfer.queue, receipt with
         | claim :: rest, _ ->
-            let taking = { Claim = claim; Adopted = 0L; Attempt = attemptAt now Due }
+            let taking = { Claim = claim; Adopted = 0L; Attempt = startAt now Due; Undone = false }
             { transfer with status = ReversalPending(receipt, taking); queue = rest }
         | [], Named id when isWrittenOff -> { transfer with status = WrittenOff(Some id) }
         | [], _ when transfer.Withheld + transfer.Returned = transfer.amount.Minor -> {
@@ -83,17 +43,29 @@ module internal TransferSteps =
             [ MoneySent(transfer.Sendable) ]
         )
 
+    /// The claim's money is back. If its refund has failed meanwhile, it is owed to the seller once more.
     let givenBack now receipt taking settling transfer =
-        let settled = transfer.settled @ [ taking.Claim, settling ]
+        let settled = { Claim = taking.Claim; Settling = settling; Compensated = taking.Undone }
         Advanced(
-            withTheSeller now receipt { transfer with settled = settled; trouble = None },
-            [ MoneyReturned taking.Claim.Amount ]
+            withTheSeller now receipt { transfer with settled = transfer.settled @ [ settled ]; trouble = None },
+            [
+                MoneyReturned taking.Claim.Amount
+                if taking.Undone then
+                    CompensationOwed taking.Claim
+            ]
         )
+
+    /// Nothing of the claim has moved, and nothing has to.
+    let dropped now receipt taking transfer =
+        let next = settle taking.Claim Dropped { transfer with trouble = None }
+        Advanced(withTheSeller now receipt next, [])
 
     /// Takes the waiting claims off a transfer that certainly has not been sent.
     let withholding transfer =
-        let settled = transfer.settled @ [ for claim in transfer.queue -> claim, Withheld ]
-        let next = { transfer with settled = settled; queue = [] }
+        let settled = [
+            for claim in transfer.queue -> { Claim = claim; Settling = Withheld; Compensated = false }
+        ]
+        let next = { transfer with settled = transfer.settled @ settled; queue = [] }
         let next =
             if next.Sendable = 0L then
                 { next with status = Cancelled }
@@ -103,7 +75,7 @@ module internal TransferSteps =
 
     let claiming claim transfer proceed =
         if
-            transfer.settled |> List.exists (fun (known, _) -> known.Refund = claim.Refund)
+            transfer.settled |> List.exists (fun known -> known.Claim.Refund = claim.Refund)
             || transfer.Outstanding |> List.exists (fun known -> known.Refund = claim.Refund)
         then
             Unchanged
@@ -112,25 +84,28 @@ module internal TransferSteps =
         else
             proceed { transfer with queue = transfer.queue @ [ claim ] }
 
-    /// Not sent: the transfer shrinks, under a new key because another amount is another request. Sent or in
-    /// doubt: the claim waits for the transfer's outcome.
+    /// Another amount is another request, so it needs another key.
+    let private resized attempt (transfer: Transfer) =
+        match transfer.status with
+        | Pending _ -> { transfer with status = Pending(renewed attempt) }
+        | Failed _ -> { transfer with status = Failed(renewed attempt) }
+        | PermanentlyFailed(SendingFailed _, why) -> {
+            transfer with
+                status = PermanentlyFailed(SendingFailed(renewed attempt), why)
+          }
+        | PermanentlyFailed(ReversingFailed _, _)
+        | Completed _
+        | ReversalPending _
+        | Reversed _
+        | Cancelled
+        | WrittenOff _ -> transfer
+
+    /// Not sent: the transfer shrinks. Sent or in doubt: the claim waits for the transfer's outcome.
     let claimingUnsent claim attempt (transfer: Transfer) =
         claiming claim transfer (fun next ->
             if attempt.Operation.Certainty.IsUnsent then
                 let next, movements = withholding next
-                let status =
-                    match next.status with
-                    | Pending _ -> Pending(renewed attempt)
-                    | Failed _ -> Failed(renewed attempt)
-                    | PermanentlyFailed(SendingFailed _, why) ->
-                        PermanentlyFailed(SendingFailed(renewed attempt), why)
-                    | PermanentlyFailed(ReversingFailed _, _)
-                    | Completed _
-                    | ReversalPending _
-                    | Reversed _
-                    | Cancelled
-                    | WrittenOff _ -> next.status
-                Advanced({ next with status = status }, movements)
+                Advanced(resized attempt next, movements)
             else
                 Advanced(next, []))
 
@@ -175,64 +150,85 @@ module internal TransferSteps =
         | [] -> transfer |> stays (Pending(spent rules.Sending now transfer ForRetry (absent now attempt)))
         | _ :: _ :: _ -> transfer |> stays (PermanentlyFailed(SendingFailed attempt, SeveralFound))
 
+    let private waiting receipt taking attempt =
+        ReversalPending(receipt, { taking with Attempt = attempt })
+
     let reversalRefused rules now receipt taking refusal transfer =
         let attempt = renewed taking.Attempt
         let next = troubled refusal transfer
-        let waiting attempt = ReversalPending(receipt, { taking with Attempt = attempt })
 
         match refusal.Cause with
         | SellerFunds
-        | PlatformFunds -> next |> stays (waiting (again ForSellerFunds (now + rules.FundsInterval) attempt))
+        | PlatformFunds ->
+            next |> stays (waiting receipt taking (again ForSellerFunds (now + rules.FundsInterval) attempt))
         | OtherCause when isExhausted rules.Reversing attempt ->
             let failure = ReversingFailed(receipt, { taking with Attempt = attempt })
             next |> stays (PermanentlyFailed(failure, RetriesExhausted))
-        | OtherCause -> next |> stays (waiting (spent rules.Reversing now transfer ForRetry attempt))
+        | OtherCause ->
+            next |> stays (waiting receipt taking (spent rules.Reversing now transfer ForRetry attempt))
 
     let reversalAnswered rules now receipt taking answer transfer =
-        let waiting attempt = ReversalPending(receipt, { taking with Attempt = attempt })
-
         match Operation.next now taking.Attempt.Operation answer with
         | Done reversalId ->
             transfer |> givenBack now receipt taking (Returned(Some reversalId, taking.Adopted))
+        // Where another claim would take a new key, an undone one is let go: it certainly moved nothing.
+        | Declined _ when taking.Undone -> transfer |> dropped now receipt taking
         | Declined refusal -> transfer |> reversalRefused rules now receipt taking refusal
         | Hindered hindrance ->
-            transfer |> stays (waiting (hindered rules.Reversing now hindrance taking.Attempt))
+            let attempt = hindered rules.Reversing now hindrance taking.Attempt
+            if taking.Undone && attempt.Operation.Certainty.IsUnsent then
+                transfer |> dropped now receipt taking
+            else
+                transfer |> stays (waiting receipt taking attempt)
         | AskAgain doubt when isExhausted rules.Reversing taking.Attempt ->
-            doubting doubt transfer |> stays (waiting (lookingUp now taking.Attempt))
+            doubting doubt transfer |> stays (waiting receipt taking (lookingUp now taking.Attempt))
         | AskAgain doubt ->
-            doubting doubt transfer
-            |> stays (waiting (spent rules.Reversing now transfer ForAnswer taking.Attempt))
-        | LookUpFirst -> transfer |> stays (waiting (lookingUp now taking.Attempt))
+            let attempt = spent rules.Reversing now transfer ForAnswer taking.Attempt
+            doubting doubt transfer |> stays (waiting receipt taking attempt)
+        | LookUpFirst -> transfer |> stays (waiting receipt taking (lookingUp now taking.Attempt))
         | Gone -> transfer |> stays (PermanentlyFailed(ReversingFailed(receipt, taking), TransferMissing))
+
+    /// Stripe's books do not show our reversal.
+    let private reversalAbsent rules now receipt taking transfer =
+        let attempt = taking.Attempt
+        let isAnew = attempt.Move.IsProve || Operation.keyIsStale now attempt.Operation
+
+        if taking.Undone && isAnew then
+            transfer |> dropped now receipt taking
+        elif attempt.Move.IsProve then
+            transfer |> stays (waiting receipt taking (again Due now (renewed attempt)))
+        elif isExhausted rules.Reversing attempt then
+            transfer |> stays (PermanentlyFailed(ReversingFailed(receipt, taking), RetriesExhausted))
+        else
+            let attempt = spent rules.Reversing now transfer ForRetry (absent now attempt)
+            transfer |> stays (waiting receipt taking attempt)
 
     /// "Already reversed" is decided here, from Stripe's books: ours is done, somebody else's is adopted as far
     /// as no earlier claim has adopted it, and what it does not cover is still to be taken back.
     let reversalSeen rules now receipt taking sight (transfer: Transfer) =
         let left = taking.Claim.Amount - taking.Adopted
         let foreign = sight.AmountReversed - transfer.Returned - taking.Adopted
-        let cover = max 0L (min foreign left)
-        let waiting taking attempt = ReversalPending(receipt, { taking with Attempt = attempt })
+        let cover = if taking.Undone then 0L else max 0L (min foreign left)
 
         match sight.Ours with
         | Some reversalId ->
             transfer |> givenBack now receipt taking (Returned(Some reversalId, taking.Adopted))
-        | None when cover = left ->
+        | None when cover > 0L && cover = left ->
             transfer |> givenBack now receipt taking (Returned(None, taking.Claim.Amount))
         | None when cover > 0L ->
             let taking = { taking with Adopted = taking.Adopted + cover }
-            transfer |> stays (waiting taking (again Due now (renewed taking.Attempt)))
-        | None when taking.Attempt.Move.IsProve ->
-            transfer |> stays (waiting taking (again Due now (renewed taking.Attempt)))
-        | None when isExhausted rules.Reversing taking.Attempt ->
-            transfer |> stays (PermanentlyFailed(ReversingFailed(receipt, taking), RetriesExhausted))
-        | None ->
-            let attempt = spent rules.Reversing now transfer ForRetry (absent now taking.Attempt)
-            transfer |> stays (waiting taking attempt)
+            transfer |> stays (waiting receipt taking (again Due now (renewed taking.Attempt)))
+        | None -> transfer |> reversalAbsent rules now receipt taking
 
+    /// An operator gives up what is still to be taken back. A claim whose refund has failed is no loss.
     let writtenOff transfer receipt =
-        let settled = transfer.settled @ [ for claim in transfer.Outstanding -> claim, Forgiven ]
-        let movements = [ for claim in transfer.Outstanding -> ClaimForgiven claim.Amount ]
-        Advanced({ transfer with settled = settled; queue = []; status = WrittenOff receipt }, movements)
+        let forgiving (transfer: Transfer, movements) claim =
+            if transfer.Undoing > 0L && List.tryHead transfer.Outstanding = Some claim then
+                settle claim Dropped transfer, movements
+            else
+                settle claim Forgiven transfer, movements @ [ ClaimForgiven claim.Amount ]
+        let next, movements = List.fold forgiving (transfer, []) transfer.Outstanding
+        Advanced({ next with queue = []; status = WrittenOff receipt }, movements)
 
     let closedUnsent transfer =
         let next, movements = withholding transfer
@@ -244,3 +240,17 @@ module internal TransferSteps =
         | Named known when known = stripeId -> Unchanged
         | Named _ -> Refused AnotherTransferExists
         | Unnamed -> transfer |> stays (Completed(Named stripeId))
+
+    /// News of a reversal that nothing here is waiting for.
+    let isKnownReversal reversalId transfer =
+        let isThe settled =
+            match settled.Settling with
+            | Returned(Some known, _) -> known = reversalId
+            | Returned(None, _)
+            | Withheld
+            | Forgiven
+            | Dropped -> false
+        if transfer.settled |> List.exists isThe then
+            Unchanged
+        else
+            Refused AnotherReversalExists

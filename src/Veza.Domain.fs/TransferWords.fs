@@ -15,34 +15,6 @@ module TransferWords =
         | Cancelled -> "cancelled"
         | WrittenOff _ -> "written_off"
 
-    let waiting waiting =
-        match waiting with
-        | Due -> "due"
-        | OnHold -> "hold"
-        | InFlight -> "in_flight"
-        | ForAnswer -> "answer"
-        | ForRetry -> "retry"
-        | ForSellerFunds -> "seller_funds"
-        | ForPlatformFunds -> "platform_funds"
-        | ForProvider -> "provider"
-
-    let everyWaiting = [
-        Due
-        OnHold
-        InFlight
-        ForAnswer
-        ForRetry
-        ForSellerFunds
-        ForPlatformFunds
-        ForProvider
-    ]
-
-    let move move =
-        match move with
-        | Send -> "send"
-        | LookUp -> "look_up"
-        | Prove -> "prove"
-
     let givenUp why =
         match why with
         | RetriesExhausted -> "retries_exhausted"
@@ -51,12 +23,6 @@ module TransferWords =
         | SeveralFound -> "several_found"
 
     let everyGivenUp = [ RetriesExhausted; TransferMissing; NoStripeId; SeveralFound ]
-
-    let cause cause =
-        match cause with
-        | SellerFunds -> "seller_funds"
-        | PlatformFunds -> "platform_funds"
-        | OtherCause -> "other"
 
     let signal signal =
         match signal with
@@ -69,6 +35,7 @@ module TransferWords =
         | TransferSeen [ _ ] -> "transfer_found"
         | TransferSeen(_ :: _ :: _) -> "several_transfers_found"
         | RefundSucceeded _ -> "refund_succeeded"
+        | RefundUndone _ -> "refund_undone"
         | ReversalAnswered(Accepted _) -> "reversal_accepted"
         | ReversalAnswered(Denied _) -> "reversal_refused"
         | ReversalAnswered(NotExecuted _) -> "reversal_not_executed"

@@ -92,7 +92,8 @@ let private signal =
             (fun number amount -> RefundSucceeded(claim number amount))
             (Gen.choose (1, 4))
             (Gen.elements [ 10_00L; 25_00L; 100_00L ])
-        4, Gen.map ReversalAnswered (answers (trr 1) SellerFunds)
+        1, Gen.map (fun number -> RefundUndone(RefundId(guid number))) (Gen.choose (1, 4))
+        4, Gen.map ReversalAnswered (Gen.choose (1, 9) |> Gen.bind (fun number -> answers (trr number) SellerFunds))
         2,
         Gen.map2
             (fun ours reversed -> ReversalSeen { Ours = ours; AmountReversed = reversed })

@@ -29,10 +29,10 @@ let private fact (order: Order) = {
 let private take world (effect: Effect) = {
     Order = effect.Order |> Option.defaultValue world.Order
     Licenses =
-        (world.Licenses, effect.Granted @ effect.Revoked)
+        (world.Licenses, effect.Granted @ effect.Revoked @ effect.Restored)
         ||> List.fold (fun licenses license -> Map.add license.Id license licenses)
     Transfers =
-        (world.Transfers, effect.Scheduled @ List.map snd effect.Claimed)
+        (world.Transfers, List.map snd effect.Claimed @ effect.Scheduled)
         ||> List.fold (fun transfers transfer -> Map.add transfer.Id transfer transfers)
     Refunds =
         (world.Refunds, Option.toList effect.Refund)
@@ -43,7 +43,8 @@ let private take world (effect: Effect) = {
 let private settle world verdict =
     match verdict with
     | Settled effect -> take world effect
-    | AlreadyKnown -> world
+    | AlreadyKnown
+    | Postponed -> world
     | Quarantined why -> failtest $"quarantined: {why}"
 
 let private start basket = {
@@ -107,7 +108,9 @@ let rec private work world =
         match signal |> Option.map (fun signal -> Transfer.apply rules now signal claimed) with
         | Some(Transfers.Advanced(next, movements)) -> {
             world with
-                Transfers = Map.add next.Id next world.Transfers
+                Transfers =
+                    (world.Transfers, next :: Transfer.compensations movements next now)
+                    ||> List.fold (fun transfers transfer -> Map.add transfer.Id transfer transfers)
                 Postings = world.Postings @ Ledger.ofMovements next movements
           }
         | Some(Transfers.Unchanged | Transfers.Refused _)

@@ -157,7 +157,13 @@ let refunding =
                 Expect.equal (TransferWords.status story.Transfer.Status) "reversed" "the money is back"
                 Expect.equal
                     story.Transfer.Settled
-                    [ claim 1 100_00L, Returned(None, 100_00L) ]
+                    [
+                        {
+                            Claim = claim 1 100_00L
+                            Settling = Returned(None, 100_00L)
+                            Compensated = false
+                        }
+                    ]
                     "and recorded as adopted"
             }
             test "reversed in part by somebody else: the rest is still taken" {
@@ -176,9 +182,21 @@ let refunding =
                 Expect.contains story.Movements (ClaimForgiven 100_00L) "the platform bears it"
             }
             test "an answer to an earlier question is not taken for the present one's" {
+                let asked = Option.get (Transfer.duty (tell due).Transfer)
                 let story = tell (due @ [ notReversed OtherCause; Taken ])
-                let old = certain (IdempotencyKey.Parse(sentAs due))
-                Expect.isFalse (Transfer.asksUnder old story.Transfer) "the key has changed"
+                let hears signal = Transfer.hear rules story.At asked signal story.Transfer
+                let late = ReversalAnswered(Denied(because OtherCause, false))
+                Expect.equal (hears late) Transfers.Unchanged "the key has changed"
+                Expect.equal
+                    (hears (ReversalAnswered(Accepted(trr 9))))
+                    (Transfers.Refused AnotherReversalExists)
+                    "money moved that the present question does not explain"
+            }
+            test "a reversal's late yes does not settle the next claim" {
+                let asked = Option.get (Transfer.duty (tell due).Transfer)
+                let story = tell [ Taken; accepted; refunded 1 40_00L; refunded 2 60_00L; Taken; reversed 1; Taken ]
+                let late = Transfer.hear rules story.At asked (ReversalAnswered(Accepted(trr 1))) story.Transfer
+                Expect.equal late Transfers.Unchanged "it was heard before"
             }
         ]
     ]
@@ -192,7 +210,10 @@ let private held movements =
         | MoneyReturned amount -> -amount
         | ClaimWithheld _
         | ClaimForgiven _
-        | SettledOutside _ -> 0L)
+        | SettledOutside _
+        | ClaimRestored _
+        | CompensationOwed _
+        | ForgivenessUndone _ -> 0L)
 
 [<Tests>]
 let laws =

@@ -1,3 +1,4 @@
+using Microsoft.FSharp.Collections;
 using Veza.Domain;
 using Veza.Domain.Ledger;
 using Veza.Domain.Licenses;
@@ -76,6 +77,24 @@ public sealed class Changes
     {
         var from = Keep(Transfers, after.Id.Value, before, after)?.Status.Word();
         Note("transfer", after.Id.Value, after.Order, from, after.Status.Word(), signal, cause);
+    }
+
+    /// <summary>A step of a transfer with all that it means: its postings, and the transfers that it asks for.</summary>
+    public void Save(
+        Versioned<Transfer> before,
+        Transfer after,
+        FSharpList<Movement> movements,
+        string signal,
+        Cause cause,
+        DateTimeOffset now
+    )
+    {
+        Save(before, after, signal, cause);
+        Post(after.Order, after.Amount.Currency, "transfer", after.Id.Value, after.Postings(movements));
+        foreach (var transfer in after.Compensations(movements, now))
+        {
+            Save(null, transfer, "scheduled", cause);
+        }
     }
 
     public void Post(

@@ -14,6 +14,8 @@ sealed class Columns<TRow>(NpgsqlBatchCommand command, IReadOnlyList<TRow> rows)
 
     public Columns<TRow> Integer(Func<TRow, int> read) => Add(NpgsqlDbType.Integer, read);
 
+    public Columns<TRow> Flag(Func<TRow, bool> read) => Add(NpgsqlDbType.Boolean, read);
+
     public Columns<TRow> Bigint(Func<TRow, long> read) => Add(NpgsqlDbType.Bigint, read);
 
     public Columns<TRow> Time(Func<TRow, DateTimeOffset?> read) => Add(NpgsqlDbType.TimestampTz, read);

@@ -11,7 +11,7 @@ public static class RefundTable
 {
     const string Columns = """
         id, order_id, provider_refund_id, amount, currency, scope, line_ids, share_sellers, share_amounts, reason,
-        status, sent_at, sends, due_at, failure_code, failure_message, version
+        status, sent_at, sends, due_at, failure_code, failure_message, undone, version
         """;
 
     internal static async Task<List<Versioned<Refund>>> Load(
@@ -89,10 +89,10 @@ public static class RefundTable
         command.CommandText = """
             update refunds r
             set status = c.status, sent_at = c.sent_at, sends = c.sends, due_at = c.due_at,
-                failure_code = c.failure_code, failure_message = c.failure_message, version = r.version + 1,
-                updated_at = $10
-            from unnest($1, $2, $3, $4, $5, $6, $7, $8, $9) as c
-                (id, from_status, version, status, sent_at, sends, due_at, failure_code, failure_message)
+                failure_code = c.failure_code, failure_message = c.failure_message, undone = c.undone,
+                version = r.version + 1, updated_at = $11
+            from unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) as c
+                (id, from_status, version, status, sent_at, sends, due_at, failure_code, failure_message, undone)
             where r.id = c.id and r.status = c.from_status and r.version = c.version
             """;
         new Columns<(Versioned<Refund> Before, RefundRow Row)>(command, updated)
@@ -104,7 +104,8 @@ public static class RefundTable
             .Integer(change => change.Row.Sends)
             .Time(change => change.Row.DueAt)
             .Text(change => change.Row.FailureCode)
-            .Text(change => change.Row.FailureMessage);
+            .Text(change => change.Row.FailureMessage)
+            .Flag(change => change.Row.Undone);
         command.Parameters.Add(Reading.At(now));
     }
 
@@ -158,11 +159,12 @@ public static class RefundTable
             sends: reader.GetInt32(12),
             dueAt: reader.TimeOrNull(13),
             failureCode: reader.TextOrNull(14),
-            failureMessage: reader.TextOrNull(15)
+            failureMessage: reader.TextOrNull(15),
+            undone: reader.GetBoolean(16)
         )
             .ToRefund()
             .Match(
-                ok: found => new Versioned<Refund>(found, reader.GetInt32(16)),
+                ok: found => new Versioned<Refund>(found, reader.GetInt32(17)),
                 error: OrderTable.Broken<Versioned<Refund>>
             );
 }

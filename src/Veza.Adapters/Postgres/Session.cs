@@ -87,6 +87,11 @@ public sealed class Session : IAsyncDisposable
         CancellationToken cancellation
     ) => TransferTable.Load(this, ids, cancellation);
 
+    public Task<Dictionary<Guid, Versioned<Transfer>>> TransfersOf(
+        IReadOnlyCollection<Order> orders,
+        CancellationToken cancellation
+    ) => TransferTable.LoadOf(this, orders, cancellation);
+
     public Task<List<Versioned<Refund>>> Refunds(
         IReadOnlyCollection<Guid> ids,
         CancellationToken cancellation

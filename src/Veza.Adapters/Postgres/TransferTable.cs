@@ -1,5 +1,6 @@
 using Npgsql;
 using Veza.Domain;
+using Veza.Domain.Orders;
 using Veza.Domain.Transfers;
 
 namespace Veza.Adapters.Postgres;
@@ -10,31 +11,61 @@ static class TransferTable
     public const string Columns = """
         t.id, t.order_id, t.seller_id, t.stripe_account_id, t.currency, t.amount, t.status, t.stripe_transfer_id,
         t.generation, t.sends, t.first_sent_at, t.move, t.retry_count, t.due_at, t.waiting_for, t.given_up,
-        t.trouble_cause, t.trouble_code, t.trouble_message, t.taking, t.adopted, t.version
+        t.trouble_cause, t.trouble_code, t.trouble_message, t.taking, t.adopted, t.compensates, t.version
         """;
 
     const string Reversals = """
-        select transfer_id, refund_id, position, amount, adopted_amount, status, stripe_reversal_id
-        from seller_transfer_reversals where transfer_id = any($1)
+        select transfer_id, refund_id, position, amount, adopted_amount, status, stripe_reversal_id, undone
+        from seller_transfer_reversals where transfer_id
         """;
 
     /// <summary>Locked in the order of their ids, so that two batches never wait for each other.</summary>
-    public static async Task<Dictionary<Guid, Versioned<Transfer>>> Load(
+    public static Task<Dictionary<Guid, Versioned<Transfer>>> Load(
         Session session,
         IReadOnlyCollection<Guid> ids,
+        CancellationToken cancellation
+    ) => Load(session, "t.id = any($1)", [Reading.Uuids(ids)], cancellation);
+
+    /// <summary>The sellers' shares of these orders, and what made good for refunds of theirs that failed.</summary>
+    public static Task<Dictionary<Guid, Versioned<Transfer>>> LoadOf(
+        Session session,
+        IReadOnlyCollection<Order> orders,
+        CancellationToken cancellation
+    ) =>
+        Load(
+            session,
+            "(t.id = any($1) or (t.order_id = any($2) and t.compensates is not null))",
+            [
+                Reading.Uuids(orders.SelectMany(order => order.Legs).Select(leg => leg.Transfer.Value)),
+                Reading.Uuids(orders.Select(order => order.Id.Value)),
+            ],
+            cancellation
+        );
+
+    static async Task<Dictionary<Guid, Versioned<Transfer>>> Load(
+        Session session,
+        string where,
+        NpgsqlParameter[] parameters,
         CancellationToken cancellation
     )
     {
         await using var batch = session.Batch();
-        batch.BatchCommands.Add(
-            new($"select {Columns} from seller_transfers t where t.id = any($1) order by t.id for update")
-            {
-                Parameters = { Reading.Uuids(ids) },
-            }
+        var locking = new NpgsqlBatchCommand(
+            $"select {Columns} from seller_transfers t where {where} order by t.id for update"
         );
-        batch.BatchCommands.Add(new(Reversals) { Parameters = { Reading.Uuids(ids) } });
+        var claims = new NpgsqlBatchCommand(
+            $"{Reversals} in (select t.id from seller_transfers t where {where})"
+        );
+        foreach (var parameter in parameters)
+        {
+            locking.Parameters.Add(parameter);
+            claims.Parameters.Add(parameter.Clone());
+        }
+
+        batch.BatchCommands.Add(locking);
+        batch.BatchCommands.Add(claims);
         await using var reader = await batch.ExecuteReaderAsync(cancellation);
-        var rows = new List<(TransferRow, int)>(ids.Count);
+        var rows = new List<(TransferRow, int)>();
         while (await reader.ReadAsync(cancellation))
         {
             rows.Add(From(reader));
@@ -52,7 +83,7 @@ static class TransferTable
     {
         await using var batch = new NpgsqlBatch(connection);
         batch.BatchCommands.Add(new("select 1"));
-        batch.BatchCommands.Add(new(Reversals) { Parameters = { Reading.Uuids(ids) } });
+        batch.BatchCommands.Add(new($"{Reversals} = any($1)") { Parameters = { Reading.Uuids(ids) } });
         await using var reader = await batch.ExecuteReaderAsync(cancellation);
         return await OrderTable.Group(reader, ReversalFrom, cancellation);
     }
@@ -80,8 +111,9 @@ static class TransferTable
             var command = new NpgsqlBatchCommand(
                 """
                 insert into seller_transfers (id, order_id, seller_id, stripe_account_id, currency, amount, status,
-                    generation, sends, move, retry_count, due_at, waiting_for, created_at, updated_at)
-                select c.*, $14, $14 from unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) as c
+                    generation, sends, move, retry_count, due_at, waiting_for, compensates, created_at, updated_at)
+                select c.*, $15, $15
+                from unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) as c
                 """
             );
             new Columns<TransferRow>(command, inserted)
@@ -97,7 +129,8 @@ static class TransferTable
                 .Text(row => row.Move)
                 .Integer(row => row.RetryCount)
                 .Time(row => row.DueAt)
-                .Text(row => row.WaitingFor);
+                .Text(row => row.WaitingFor)
+                .OptionalUuid(row => row.Compensates);
             command.Parameters.Add(Reading.At(now));
             batch.BatchCommands.Add(command);
         }
@@ -174,11 +207,11 @@ static class TransferTable
         var command = new NpgsqlBatchCommand(
             """
             insert into seller_transfer_reversals as r (transfer_id, refund_id, position, amount, adopted_amount,
-                status, stripe_reversal_id, created_at, updated_at)
-            select c.*, $8, $8 from unnest($1, $2, $3, $4, $5, $6, $7) as c
+                status, stripe_reversal_id, undone, created_at, updated_at)
+            select c.*, $9, $9 from unnest($1, $2, $3, $4, $5, $6, $7, $8) as c
             on conflict (transfer_id, refund_id) do update
             set position = excluded.position, adopted_amount = excluded.adopted_amount, status = excluded.status,
-                stripe_reversal_id = excluded.stripe_reversal_id, updated_at = excluded.updated_at
+                stripe_reversal_id = excluded.stripe_reversal_id, undone = excluded.undone, updated_at = excluded.updated_at
             """
         );
         new Columns<ReversalRow>(command, moved)
@@ -188,7 +221,8 @@ static class TransferTable
             .Bigint(row => row.Amount)
             .Bigint(row => row.AdoptedAmount)
             .Text(row => row.Status)
-            .Text(row => row.StripeReversalId);
+            .Text(row => row.StripeReversalId)
+            .Flag(row => row.Undone);
         command.Parameters.Add(Reading.At(now));
         batch.BatchCommands.Add(command);
     }
@@ -202,6 +236,7 @@ static class TransferTable
                 stripeAccountId: reader.GetString(3),
                 currency: reader.GetString(4),
                 amount: reader.GetInt64(5),
+                compensates: reader.GuidOrNull(21),
                 status: reader.GetString(6),
                 stripeTransferId: reader.TextOrNull(7),
                 generation: reader.GetInt32(8),
@@ -218,7 +253,7 @@ static class TransferTable
                 taking: reader.GuidOrNull(19),
                 adopted: reader.GetInt64(20)
             ),
-            reader.GetInt32(21)
+            reader.GetInt32(22)
         );
 
     static ReversalRow ReversalFrom(NpgsqlDataReader reader) =>
@@ -229,6 +264,7 @@ static class TransferTable
             amount: reader.GetInt64(3),
             adoptedAmount: reader.GetInt64(4),
             status: reader.GetString(5),
-            stripeReversalId: reader.TextOrNull(6)
+            stripeReversalId: reader.TextOrNull(6),
+            undone: reader.GetBoolean(7)
         );
 }

@@ -13,12 +13,14 @@ public sealed class Views(NpgsqlDataSource database)
     const string Reversals = """
         (select coalesce(json_agg(json_build_object('refund_id', r.refund_id, 'amount', r.amount,
             'adopted_amount', r.adopted_amount, 'stripe_reversal_id', r.stripe_reversal_id, 'status', r.status,
+            'undone', r.undone,
             'created_at', r.created_at, 'updated_at', r.updated_at) order by r.position), '[]')
         from seller_transfer_reversals r where r.transfer_id = t.id)
         """;
 
     const string Transfer = $"""
-        'id', t.id, 'order_id', t.order_id, 'seller_id', t.seller_id, 'stripe_account_id', t.stripe_account_id,
+        'id', t.id, 'order_id', t.order_id, 'compensates_refund_id', t.compensates,
+        'seller_id', t.seller_id, 'stripe_account_id', t.stripe_account_id,
         'currency', t.currency,
         'amount', case when t.status = 'cancelled' then t.amount else t.amount - s.withheld end,
         'withheld_amount', s.withheld, 'status', t.status, 'stripe_transfer_id', t.stripe_transfer_id,
@@ -48,7 +50,7 @@ public sealed class Views(NpgsqlDataSource database)
     const string Refund = """
         'id', r.id, 'order_id', r.order_id, 'provider_refund_id', r.provider_refund_id, 'amount', r.amount,
         'currency', r.currency, 'scope', r.scope, 'line_ids', to_json(r.line_ids), 'reason', r.reason,
-        'status', r.status,
+        'status', r.status, 'undone', r.undone,
         'failure', case when r.failure_code is not null
             then json_build_object('code', r.failure_code, 'message', r.failure_message) end,
         'created_at', r.created_at, 'updated_at', r.updated_at
@@ -83,8 +85,9 @@ public sealed class Views(NpgsqlDataSource database)
         'licenses', (select coalesce(json_agg(json_build_object({License}) order by l.id), '[]')
             from licenses l where l.order_id = o.id),
         'transfers', (select coalesce(json_agg(json_build_object({Transfer}) order by t.id), '[]')
-            from order_legs g join seller_transfers t on t.id = g.transfer_id {TransferSums}
-            where g.order_id = o.id),
+            from seller_transfers t {TransferSums}
+            where t.id in (select transfer_id from order_legs where order_id = o.id)
+                or (t.order_id = o.id and t.compensates is not null)),
         'created_at', o.created_at, 'updated_at', o.updated_at
         """;
 
@@ -130,7 +133,7 @@ public sealed class Views(NpgsqlDataSource database)
                 'debt', b.debt) order by b.currency) filter (where b.currency is not null), '[]')::text
             from sellers x
             left join lateral (
-                select o.currency, sum(g.gross - g.fee)::bigint as earned,
+                select e.currency, sum(e.earned)::bigint as earned,
                     coalesce(sum(t.amount - s.withheld) filter (where t.stripe_transfer_id is not null), 0)::bigint
                         as transferred,
                     coalesce(sum(s.reversed), 0)::bigint as reversed,
@@ -138,16 +141,23 @@ public sealed class Views(NpgsqlDataSource database)
                         and t.waiting_for is distinct from 'seller_funds'), 0)::bigint as reversal_pending,
                     coalesce(sum(s.waiting) filter (where t.status = 'permanently_failed'
                         or t.waiting_for = 'seller_funds'), 0)::bigint as debt
-                from order_legs g
-                join orders o on o.id = g.order_id and o.status in ('completed', 'partially_refunded', 'refunded')
-                left join seller_transfers t on t.id = g.transfer_id
+                from (
+                    select o.currency, g.gross - g.fee as earned, g.transfer_id
+                    from order_legs g
+                    join orders o on o.id = g.order_id
+                        and o.status in ('completed', 'partially_refunded', 'refunded')
+                    where g.seller_id = x.id
+                    union all
+                    select currency, 0, id from seller_transfers where seller_id = x.id and compensates is not null
+                ) e
+                left join seller_transfers t on t.id = e.transfer_id
                 left join lateral (
                     select coalesce(sum(amount) filter (where status = 'withheld'), 0) as withheld,
                         coalesce(sum(amount) filter (where status = 'reversed'), 0) as reversed,
-                        coalesce(sum(amount) filter (where status in ('pending', 'failed')), 0) as waiting
+                        coalesce(sum(amount) filter (where status in ('pending', 'failed') and not undone), 0)
+                            as waiting
                     from seller_transfer_reversals where transfer_id = t.id) s on true
-                where g.seller_id = x.id
-                group by o.currency) b on true
+                group by e.currency) b on true
             where x.id = $1
             group by x.id
             """,
@@ -211,8 +221,11 @@ public sealed class Views(NpgsqlDataSource database)
             select t.id, json_build_object({Transfer}, 'history', {History})::text
             from seller_transfers t {TransferSums}
             where ($1::text is null or t.status = $1)
-                and ($2::text is null or t.id in (select transfer_id from order_legs where seller_id = $2))
-                and ($3::text is null or t.id in (select transfer_id from order_legs where order_id = $3::uuid))
+                and ($2::text is null or t.id in (select transfer_id from order_legs where seller_id = $2
+                    union all select id from seller_transfers where seller_id = $2 and compensates is not null))
+                and ($3::text is null or t.id in (select transfer_id from order_legs where order_id = $3::uuid
+                    union all
+                    select id from seller_transfers where order_id = $3::uuid and compensates is not null))
                 and ($4::uuid is null or t.id < $4)
             order by t.id desc limit $5
             """,

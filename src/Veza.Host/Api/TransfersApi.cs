@@ -38,14 +38,8 @@ sealed class TransferDesk(
                     advanced: async (next, movements) =>
                     {
                         var changes = new Changes();
-                        changes.Save(transfer, next, signal.Word(), new Cause(actor, Detail: note));
-                        changes.Post(
-                            next.Order,
-                            next.Amount.Currency,
-                            "transfer",
-                            id,
-                            next.Postings(movements)
-                        );
+                        var cause = new Cause(actor, Detail: note);
+                        changes.Save(transfer, next, movements, signal.Word(), cause, now);
                         await session.Write(changes, now, cancellation);
                         await session.Commit(cancellation);
                         wakes.Workers();

@@ -107,7 +107,7 @@ sealed class Settler(Settings settings)
     static Conclusion Conclude(
         World world,
         Changes changes,
-        Verdict verdict,
+        Verdict<Effect> verdict,
         Order order,
         string signal,
         string source,
@@ -122,6 +122,7 @@ sealed class Settler(Settings settings)
                 return new Conclusion(EventState.Processed);
             },
             alreadyKnown: () => new Conclusion(EventState.Known),
+            postponed: () => new Conclusion(EventState.Parked, "undo_in_progress"),
             quarantined: why => new Conclusion(EventState.Quarantined, why.Word())
         );
 

@@ -42,10 +42,10 @@ sealed class World
                 world.Add(license);
             }
 
-            var legs = refunded
-                .SelectMany(id => world.orders[id].Value.Legs)
-                .Select(leg => leg.Transfer.Value);
-            world.transfers = await session.Transfers([.. legs], cancellation);
+            world.transfers = await session.TransfersOf(
+                [.. refunded.Select(id => world.orders[id].Value)],
+                cancellation
+            );
         }
 
         return world;
@@ -63,9 +63,9 @@ sealed class World
 
     public Microsoft.FSharp.Collections.FSharpList<Transfer> TransfersOf(Order order) =>
         [
-            .. order
-                .Legs.Where(leg => transfers.ContainsKey(leg.Transfer.Value))
-                .Select(leg => transfers[leg.Transfer.Value].Value),
+            .. transfers
+                .Values.Select(transfer => transfer.Value)
+                .Where(transfer => transfer.Order.Value == order.Id.Value),
         ];
 
     /// <summary>What the domain decided becomes the world, and the changes to be written.</summary>
@@ -98,9 +98,18 @@ sealed class World
             licenses[license.Id.Value] = before with { Value = license };
         }
 
+        foreach (var license in effect.Restored)
+        {
+            var before = licenses[license.Id.Value];
+            changes.Save(before, license, "restored", cause);
+            licenses[license.Id.Value] = before with { Value = license };
+        }
+
         foreach (var transfer in effect.Scheduled)
         {
             changes.Save(null, transfer, "scheduled", cause);
+            // A later observation of the same batch finds it here; its version counts once it is stored.
+            transfers[transfer.Id.Value] = new Versioned<Transfer>(transfer, 0);
         }
 
         foreach (var (_, transfer) in effect.Claimed)

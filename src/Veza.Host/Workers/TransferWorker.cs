@@ -181,29 +181,20 @@ sealed partial class TransferWorker(
     void Decide(Changes changes, Result result, Versioned<Transfer> stored, DateTimeOffset now)
     {
         var signal = result.Heard.Signal;
-        if (result.Duty.Key() is { Value: var key } && !stored.Value.AsksUnder(key) && !TellsOfMoney(signal))
-        {
-            LogLate(stored.Value.Id.Value, signal.Word());
-            return;
-        }
-
         stored
-            .Value.Apply(all.TransferRules, now, signal)
+            .Value.Hear(all.TransferRules, now, result.Duty, signal)
             .Match(
                 advanced: (next, movements) =>
                 {
                     var cause = new Cause("worker", result.Heard.RequestId, next.Trouble?.Value.Code);
-                    changes.Save(stored, next, signal.Word(), cause);
-                    changes.Post(
-                        next.Order,
-                        next.Amount.Currency,
-                        "transfer",
-                        next.Id.Value,
-                        next.Postings(movements)
-                    );
+                    changes.Save(stored, next, movements, signal.Word(), cause, now);
                     return true;
                 },
-                unchanged: () => true,
+                unchanged: () =>
+                {
+                    LogNoNews(stored.Value.Id.Value, signal.Word());
+                    return true;
+                },
                 refused: why =>
                 {
                     LogRefused(stored.Value.Id.Value, signal.Word(), why);
@@ -211,12 +202,6 @@ sealed partial class TransferWorker(
                 }
             );
     }
-
-    /// <summary>News of a movement is never too late.</summary>
-    static bool TellsOfMoney(TransferSignal signal) =>
-        signal
-            is TransferSignal.TransferAnswered { TransferAnswer.IsAccepted: true }
-                or TransferSignal.ReversalAnswered { ReversalAnswer.IsAccepted: true };
 
     [LoggerMessage(LogLevel.Warning, "{Work} is switched off by its setting; nothing of it moves here.")]
     partial void LogDisabled(Work work);
@@ -233,11 +218,8 @@ sealed partial class TransferWorker(
     [LoggerMessage(LogLevel.Error, "Transfer {Id}: this step failed; its lease brings it back.")]
     partial void LogStepFailed(Exception error, Guid id);
 
-    [LoggerMessage(
-        LogLevel.Information,
-        "Transfer {Id}: {Signal} answers an earlier question and is dropped."
-    )]
-    partial void LogLate(Guid id, string signal);
+    [LoggerMessage(LogLevel.Information, "Transfer {Id}: {Signal} answers an earlier question; nothing changes.")]
+    partial void LogNoNews(Guid id, string signal);
 
     [LoggerMessage(LogLevel.Error, "Transfer {Id}: {Signal} is refused: {Why}. A person must look.")]
     partial void LogRefused(Guid id, string signal, TransferRefusal why);
