@@ -185,7 +185,13 @@ module Dispute =
             | "lost", false, true -> Ok(Lost(RefundId row.RefundId.Value))
             | unknown -> Error $"No dispute stands like %A{unknown}."
 
-        match stage, ruling, status, Share.ofColumns row.ShareSellers row.ShareAmounts, Currency.parse row.Currency with
+        match
+            stage,
+            ruling,
+            status,
+            Share.ofColumns row.ShareSellers row.ShareAmounts,
+            Currency.parse row.Currency
+        with
         | Ok stage, Ok ruling, Ok status, Ok shares, Ok currency ->
             Ok {
                 id = DisputeId row.Id

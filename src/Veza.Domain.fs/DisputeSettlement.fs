@@ -41,11 +41,7 @@ module DisputeSettlement =
             order |> onOrder (RefundReleased(reservation dispute))
 
     let private onlyOrder dispute order =
-        Settled {
-            Dispute = dispute
-            Imposed = None
-            Rest = { Settlement.nothing with Order = Some order }
-        }
+        Settled { Dispute = dispute; Imposed = None; Rest = { Settlement.nothing with Order = Some order } }
 
     /// What the bank took beyond what was left of the order: the buyer had been refunded already, and the
     /// platform bears it.
@@ -54,21 +50,14 @@ module DisputeSettlement =
         if beyond = 0L then
             []
         else
-            [
-                { Account = PlatformCash; Amount = -beyond }
-                { Account = PlatformLosses; Amount = beyond }
-            ]
+            [ { Account = PlatformCash; Amount = -beyond }; { Account = PlatformLosses; Amount = beyond } ]
 
     let private opposite postings : Posting list = [
         for posting: Posting in postings -> { posting with Amount = -posting.Amount }
     ]
 
     let private merely dispute postings =
-        Settled {
-            Dispute = dispute
-            Imposed = None
-            Rest = { Settlement.nothing with Postings = postings }
-        }
+        Settled { Dispute = dispute; Imposed = None; Rest = { Settlement.nothing with Postings = postings } }
 
     let private lost rules now refund (dispute: Dispute) (order: Order) licenses transfers =
         if dispute.Shares.IsEmpty then
@@ -81,11 +70,7 @@ module DisputeSettlement =
                 Settled {
                     Dispute = dispute
                     Imposed = Some imposed
-                    Rest = {
-                        effect with
-                            Refund = None
-                            Postings = effect.Postings @ excess dispute
-                    }
+                    Rest = { effect with Refund = None; Postings = effect.Postings @ excess dispute }
                 }
             | AlreadyKnown -> AlreadyKnown
             | Postponed -> Postponed
@@ -106,10 +91,7 @@ module DisputeSettlement =
                     Settled {
                         Dispute = dispute
                         Imposed = None
-                        Rest = {
-                            effect with
-                                Postings = effect.Postings @ opposite (excess dispute)
-                        }
+                        Rest = { effect with Postings = effect.Postings @ opposite (excess dispute) }
                     }
                 | AlreadyKnown -> AlreadyKnown
                 | Postponed -> Postponed

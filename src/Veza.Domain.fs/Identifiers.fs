@@ -38,7 +38,8 @@ module private Name =
                 yield! from |> List.map _.ToByteArray(bigEndian = true)
             ]
         let digest = Security.Cryptography.SHA256.HashData seed
-        let bytes = Array.append (Array.truncate 6 (time.ToByteArray(bigEndian = true))) (Array.truncate 10 digest)
+        let bytes =
+            Array.append (Array.truncate 6 (time.ToByteArray(bigEndian = true))) (Array.truncate 10 digest)
         bytes[6] <- (bytes[6] &&& 0x0Fuy) ||| 0x70uy
         bytes[8] <- (bytes[8] &&& 0x3Fuy) ||| 0x80uy
         Guid(bytes, bigEndian = true)

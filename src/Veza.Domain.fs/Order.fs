@@ -314,10 +314,7 @@ module Order =
                 })
                 reservation
             |> unmarked reservation
-        Advanced {
-            next with
-                status = (if next.Refunded = 0L then Completed else PartiallyRefunded)
-        }
+        Advanced { next with status = (if next.Refunded = 0L then Completed else PartiallyRefunded) }
 
     /// The whole life of an order: every status meets every signal.
     let apply signal order =

@@ -161,7 +161,11 @@ module Payout =
             | InTransit _ -> payout |> becomes next
             | Paid _
             | Canceled _
-            | Failed _ -> if height next = height payout.status then Unchanged else payout |> becomes next
+            | Failed _ ->
+                if height next = height payout.status then
+                    Unchanged
+                else
+                    payout |> becomes next
 
     let private answered rules now attempt answer payout =
         match Operation.next now attempt.Operation answer with
@@ -233,10 +237,7 @@ module Payout =
     /// A worker takes the payout for a while.
     let claimed rules now payout =
         match payout.status with
-        | Requested attempt -> {
-            payout with
-                status = Requested(Attempt.claimed rules.Lease now attempt)
-          }
+        | Requested attempt -> { payout with status = Requested(Attempt.claimed rules.Lease now attempt) }
         | Pending(id, _) -> { payout with status = Pending(id, now + rules.Lease) }
         | InTransit(id, _) -> { payout with status = InTransit(id, now + rules.Lease) }
         | Paid _

@@ -83,7 +83,11 @@ module PayoutRow =
         match
             AttemptWords.certainty row.Sends row.FirstSentAt,
             AttemptWords.parse "a move" AttemptWords.everyMove AttemptWords.move row.Move,
-            AttemptWords.parse "a reason to wait" AttemptWords.everyWaiting AttemptWords.waiting row.WaitingFor
+            AttemptWords.parse
+                "a reason to wait"
+                AttemptWords.everyWaiting
+                AttemptWords.waiting
+                row.WaitingFor
         with
         | Ok certainty, Ok move, Ok waiting when row.DueAt.HasValue ->
             Ok {

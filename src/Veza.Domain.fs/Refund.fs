@@ -260,7 +260,12 @@ module Refund =
 
     /// The refund that left this row behind.
     let ofRow row =
-        match scopeOf row, Share.ofColumns row.ShareSellers row.ShareAmounts, statusOf row, Currency.parse row.Currency with
+        match
+            scopeOf row,
+            Share.ofColumns row.ShareSellers row.ShareAmounts,
+            statusOf row,
+            Currency.parse row.Currency
+        with
         | Ok scope, Ok shares, Ok status, Ok currency ->
             Ok {
                 id = RefundId row.Id

@@ -198,9 +198,12 @@ module Subscription =
             else
                 subscription |> becomes (PastDue(sent charge, until))
         | Active(known, _), PeriodPaid payment ->
-            if payment.Period > known.Period then subscription |> paid payment
-            elif payment.Period = known.Period && payment.Try <> known.Try then Refused PaidTwice
-            else Unchanged
+            if payment.Period > known.Period then
+                subscription |> paid payment
+            elif payment.Period = known.Period && payment.Try <> known.Try then
+                Refused PaidTwice
+            else
+                Unchanged
         | Active _, (PeriodFailed _ | ProviderSilent) -> Unchanged
         | Active({ Period = period }, _), CancelRequested -> subscription |> becomes (Canceled period)
 
@@ -274,13 +277,16 @@ module Subscription =
             match row.Status, row.DueAt.HasValue, row.PastDueSince.HasValue with
             | "pending_payment", true, false -> Ok(PendingPayment(charge ()))
             | "past_due", true, true -> Ok(PastDue(charge (), row.PastDueSince.Value))
-            | "active", true, false ->
-                Ok(Active({ Period = row.Period; Try = row.Retries }, row.DueAt.Value))
+            | "active", true, false -> Ok(Active({ Period = row.Period; Try = row.Retries }, row.DueAt.Value))
             | "canceled", false, false -> Ok(Canceled row.Period)
             | "expired", false, false -> Ok(Expired row.Period)
             | unknown -> Error $"No subscription stands like %A{unknown}."
         let interval =
-            AttemptWords.parse "an interval" SubscriptionWords.everyInterval SubscriptionWords.interval row.Interval
+            AttemptWords.parse
+                "an interval"
+                SubscriptionWords.everyInterval
+                SubscriptionWords.interval
+                row.Interval
 
         match status, interval, Currency.parse row.Currency with
         | Ok status, Ok interval, Ok currency ->

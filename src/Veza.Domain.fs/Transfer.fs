@@ -215,7 +215,8 @@ type Transfer = private {
     member transfer.Undoing =
         match transfer.status with
         | ReversalPending(_, taking)
-        | PermanentlyFailed(ReversingFailed(_, taking), _) -> if taking.Undone then taking.Claim.Amount else 0L
+        | PermanentlyFailed(ReversingFailed(_, taking), _) ->
+            if taking.Undone then taking.Claim.Amount else 0L
         | PermanentlyFailed(SendingFailed _, _)
         | Pending _
         | Failed _

@@ -173,7 +173,13 @@ module TransferRow =
 
         match certainty, move with
         | Ok certainty, Ok move ->
-            match AttemptWords.parse "a reason to wait" AttemptWords.everyWaiting AttemptWords.waiting row.WaitingFor with
+            match
+                AttemptWords.parse
+                    "a reason to wait"
+                    AttemptWords.everyWaiting
+                    AttemptWords.waiting
+                    row.WaitingFor
+            with
             | Ok waiting ->
                 Ok {
                     Operation = { Generation = row.Generation; Certainty = certainty }

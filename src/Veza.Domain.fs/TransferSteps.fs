@@ -47,7 +47,11 @@ module internal TransferSteps =
     let givenBack now receipt taking settling transfer =
         let settled = { Claim = taking.Claim; Settling = settling; Compensated = taking.Undone }
         Advanced(
-            withTheSeller now receipt { transfer with settled = transfer.settled @ [ settled ]; trouble = None },
+            withTheSeller now receipt {
+                transfer with
+                    settled = transfer.settled @ [ settled ]
+                    trouble = None
+            },
             [
                 MoneyReturned taking.Claim.Amount
                 if taking.Undone then
@@ -150,8 +154,7 @@ module internal TransferSteps =
         | [] -> transfer |> stays (Pending(spent rules.Sending now transfer ForRetry (absent now attempt)))
         | _ :: _ :: _ -> transfer |> stays (PermanentlyFailed(SendingFailed attempt, SeveralFound))
 
-    let private waiting receipt taking attempt =
-        ReversalPending(receipt, { taking with Attempt = attempt })
+    let private waiting receipt taking attempt = ReversalPending(receipt, { taking with Attempt = attempt })
 
     let reversalRefused rules now receipt taking refusal transfer =
         let attempt = renewed taking.Attempt

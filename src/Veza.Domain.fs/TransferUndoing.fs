@@ -11,7 +11,11 @@ module internal TransferUndoing =
         transfer with
             settled =
                 transfer.settled
-                |> List.map (fun settled -> if settled.Claim.Refund = refund then change settled else settled)
+                |> List.map (fun settled ->
+                    if settled.Claim.Refund = refund then
+                        change settled
+                    else
+                        settled)
     }
 
     let private dropping settled = { settled with Settling = Dropped }
@@ -45,7 +49,8 @@ module internal TransferUndoing =
                     let status =
                         match next.status with
                         | Failed _ -> Failed(renewed attempt)
-                        | PermanentlyFailed(_, why) -> PermanentlyFailed(SendingFailed(renewed attempt), why)
+                        | PermanentlyFailed(_, why) ->
+                            PermanentlyFailed(SendingFailed(renewed attempt), why)
                         | Pending _
                         | Completed _
                         | ReversalPending _

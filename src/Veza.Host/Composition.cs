@@ -6,6 +6,7 @@ using Serilog.Formatting.Compact;
 using Veza.Adapters;
 using Veza.Adapters.Hyperswitch;
 using Veza.Adapters.Postgres;
+using Veza.Adapters.Storage;
 using Veza.Adapters.Stripe;
 using Veza.Host.Api;
 using Veza.Host.Console;
@@ -64,8 +65,7 @@ static class Composition
         services.AddSingleton(settings.Database);
         services.AddSingleton(_ => Database.Open(settings.Database));
         services.AddSingleton<Migrator>();
-        services.AddSingleton<Inbox>();
-        services.AddSingleton<DueTransfers>();
+        services.AddSingleton<IStore, PostgresStore>();
         services.AddSingleton<Views>();
         services.AddSingleton<Sellers>();
         services.AddSingleton<ApiKeys>();
@@ -111,7 +111,9 @@ static class Composition
     static void AddDesks(IServiceCollection services)
     {
         services.AddSingleton<Wakes>();
+        services.AddSingleton<Conflicts>();
         services.AddSingleton<Settler>();
+        services.AddSingleton<OrderDesk>();
         services.AddSingleton<PaymentDesk>();
         services.AddSingleton<RefundDesk>();
         services.AddSingleton<TransferDesk>();

@@ -93,7 +93,10 @@ let private signal =
             (Gen.choose (1, 4))
             (Gen.elements [ 10_00L; 25_00L; 100_00L ])
         1, Gen.map (fun number -> RefundUndone(RefundId(guid number))) (Gen.choose (1, 4))
-        4, Gen.map ReversalAnswered (Gen.choose (1, 9) |> Gen.bind (fun number -> answers (trr number) SellerFunds))
+        4,
+        Gen.map
+            ReversalAnswered
+            (Gen.choose (1, 9) |> Gen.bind (fun number -> answers (trr number) SellerFunds))
         2,
         Gen.map2
             (fun ours reversed -> ReversalSeen { Ours = ours; AmountReversed = reversed })

@@ -157,13 +157,7 @@ let refunding =
                 Expect.equal (TransferWords.status story.Transfer.Status) "reversed" "the money is back"
                 Expect.equal
                     story.Transfer.Settled
-                    [
-                        {
-                            Claim = claim 1 100_00L
-                            Settling = Returned(None, 100_00L)
-                            Compensated = false
-                        }
-                    ]
+                    [ { Claim = claim 1 100_00L; Settling = Returned(None, 100_00L); Compensated = false } ]
                     "and recorded as adopted"
             }
             test "reversed in part by somebody else: the rest is still taken" {
@@ -194,8 +188,10 @@ let refunding =
             }
             test "a reversal's late yes does not settle the next claim" {
                 let asked = Option.get (Transfer.duty (tell due).Transfer)
-                let story = tell [ Taken; accepted; refunded 1 40_00L; refunded 2 60_00L; Taken; reversed 1; Taken ]
-                let late = Transfer.hear rules story.At asked (ReversalAnswered(Accepted(trr 1))) story.Transfer
+                let story =
+                    tell [ Taken; accepted; refunded 1 40_00L; refunded 2 60_00L; Taken; reversed 1; Taken ]
+                let late =
+                    Transfer.hear rules story.At asked (ReversalAnswered(Accepted(trr 1))) story.Transfer
                 Expect.equal late Transfers.Unchanged "it was heard before"
             }
         ]

@@ -9,6 +9,7 @@ open Microsoft.Extensions.DependencyInjection
 open Microsoft.Extensions.Logging.Abstractions
 open Npgsql
 open Veza.Adapters.Postgres
+open Veza.Adapters.Storage
 open Veza.Domain
 open Veza.Domain.Transfers
 open Veza.Host
@@ -19,7 +20,7 @@ let private none = CancellationToken.None
 
 let private stored (scene: Scene) (ids: Guid list) =
     task {
-        use! session = Session.Begin(scene.Services.GetRequiredService<NpgsqlDataSource>(), none)
+        use! session = scene.Services.GetRequiredService<IStore>().Begin none
         let! transfers = session.Transfers(ResizeArray ids, none)
         return transfers
     }
@@ -33,12 +34,12 @@ let tests =
                 let! transfers = scene.Transfers order
                 let ids = [ for transfer in transfers -> Guid(text "id" transfer) ]
                 let rules = scene.Services.GetRequiredService<Settings>().TransferRules
-                let queue = scene.Services.GetRequiredService<DueTransfers>()
+                let queue = scene.Services.GetRequiredService<IStore>()
                 // Fresh, then in flight and taken over, then with a key too old to be trusted.
                 for hours in [ 1.; 2.; 30. ] do
                     let now = DateTimeOffset.UtcNow.AddHours hours
                     let! before = stored scene ids
-                    let! claimed = queue.Claim(Work.Sending, 10, now, rules.Lease, none)
+                    let! claimed = queue.ClaimTransfers(Work.Sending, 10, now, rules.Lease, none)
                     Expect.hasLength claimed 2 "both are due"
                     for taken in claimed do
                         let expected = Transfer.claimed rules now before[taken.Value.Id.Value].Value
@@ -58,11 +59,12 @@ let tests =
                 for _ in 1..10 do
                     let! _ = scene.PaidOrder()
                     ()
-                let queue = scene.Services.GetRequiredService<DueTransfers>()
+                let queue = scene.Services.GetRequiredService<IStore>()
                 let now = DateTimeOffset.UtcNow
                 let! claims =
                     Task.WhenAll [
-                        for _ in 1..8 -> queue.Claim(Work.Sending, 5, now, TimeSpan.FromMinutes 1., none)
+                        for _ in 1..8 ->
+                            queue.ClaimTransfers(Work.Sending, 5, now, TimeSpan.FromMinutes 1., none)
                     ]
                 let ids = claims |> Seq.concat |> Seq.map _.Value.Id |> List.ofSeq
                 Expect.equal (List.distinct ids) ids "each once"
@@ -76,8 +78,7 @@ let tests =
                 let rules = scene.Services.GetRequiredService<Settings>().TransferRules
                 let write () =
                     task {
-                        use! session =
-                            Session.Begin(scene.Services.GetRequiredService<NpgsqlDataSource>(), none)
+                        use! session = scene.Services.GetRequiredService<IStore>().Begin none
                         let changes = Changes()
                         let next = Transfer.claimed rules DateTimeOffset.UtcNow before[id].Value
                         changes.Save(before[id], next, "test", Cause.Worker)
@@ -121,11 +122,11 @@ let tests =
                 Migrator(settings, Database.Open settings, NullLogger<Migrator>.Instance).Migrate none
             let! (applied: System.Collections.Generic.IReadOnlyList<string> array) =
                 Task.WhenAll [ for _ in 1..4 -> migrate () ]
-            Expect.equal (applied |> Seq.sumBy _.Count) 3 "each migration once"
+            Expect.equal (applied |> Seq.sumBy _.Count) 4 "each migration once"
             let! again = migrate ()
             Expect.isEmpty again "and never again"
             let! journal = Databases.scalar<int64> connectionString "select count(*) from schema_versions"
-            Expect.equal journal 3L ""
+            Expect.equal journal 4L ""
         }
         testTask "981 says how many completed transfers have no Stripe id" {
             let! connectionString = Databases.fresh ()

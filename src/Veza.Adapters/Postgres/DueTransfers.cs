@@ -1,19 +1,10 @@
 using Microsoft.Extensions.Logging;
 using Npgsql;
+using Veza.Adapters.Storage;
 using Veza.Domain;
 using Veza.Domain.Transfers;
 
 namespace Veza.Adapters.Postgres;
-
-/// <summary>Which transfers a worker takes.</summary>
-public enum Work
-{
-    /// <summary>Owed and not yet sent, or refused and to be tried again.</summary>
-    Sending,
-
-    /// <summary>To be taken back, and nothing else.</summary>
-    Reversing,
-}
 
 /// <summary>Hands due transfers to workers, each to one at a time.</summary>
 public sealed partial class DueTransfers(NpgsqlDataSource database, ILogger<DueTransfers> log)

@@ -1,43 +1,10 @@
 using Npgsql;
+using Veza.Adapters.Storage;
 
 namespace Veza.Adapters.Postgres;
 
-/// <summary>A provider's event as it came, before anybody has thought about it.</summary>
-public sealed record ReceivedEvent(
-    string Provider,
-    string EventId,
-    string Type,
-    string ObjectId,
-    string Body
-);
-
-/// <summary>An event waiting for its effect.</summary>
-public sealed record WaitingEvent(long Seq, string Provider, string EventId, string Type, string Body);
-
-/// <summary>What became of an event.</summary>
-public enum EventState
-{
-    /// <summary>It changed something.</summary>
-    Processed,
-
-    /// <summary>What it says was known.</summary>
-    Known,
-
-    /// <summary>Of a type or about an object that is not Veza's.</summary>
-    Ignored,
-
-    /// <summary>About an object that is not here yet.</summary>
-    Parked,
-
-    /// <summary>It contradicts the frozen intent; a person must look.</summary>
-    Quarantined,
-
-    /// <summary>It could not be read or processed.</summary>
-    Poisoned,
-}
-
 /// <summary>Webhooks on disk: recorded once each, processed in the order they came.</summary>
-public sealed class Inbox(NpgsqlDataSource database)
+sealed class Inbox(NpgsqlDataSource database)
 {
     /// <summary>Records the events that are new. When this returns they are on disk.</summary>
     public async Task Record(

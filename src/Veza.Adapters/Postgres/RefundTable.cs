@@ -1,5 +1,6 @@
 using Npgsql;
 using NpgsqlTypes;
+using Veza.Adapters.Storage;
 using Veza.Domain;
 using Veza.Domain.Licenses;
 using Veza.Domain.Refunds;
@@ -7,7 +8,7 @@ using Veza.Domain.Refunds;
 namespace Veza.Adapters.Postgres;
 
 /// <summary>Buyers' refunds.</summary>
-public static class RefundTable
+static class RefundTable
 {
     const string Columns = """
         id, order_id, provider_refund_id, amount, currency, scope, line_ids, share_sellers, share_amounts, reason,

@@ -1,14 +1,12 @@
 using Npgsql;
+using Veza.Adapters.Hyperswitch;
+using Veza.Adapters.Storage;
 using Veza.Domain.Licenses;
 using Veza.Domain.Orders;
 using Veza.Domain.Refunds;
 using Veza.Domain.Transfers;
 
 namespace Veza.Adapters.Postgres;
-
-/// <summary>A guarded update found fewer rows than it should: somebody else was faster. Reload and decide again.</summary>
-public sealed class ConcurrentChangeException(string entity)
-    : Exception($"Another writer changed a {entity} first.");
 
 /// <summary>Counts the rows that each guarded update of a batch must have changed.</summary>
 sealed class Guard
@@ -36,11 +34,8 @@ sealed class Guard
     }
 }
 
-/// <summary>
-/// One transaction. Aggregates are loaded many at a time and written many at a time; nothing is called outside
-/// the database while it is open.
-/// </summary>
-public sealed class Session : IAsyncDisposable
+/// <summary>One transaction in PostgreSQL.</summary>
+sealed class Session : ITransaction
 {
     readonly NpgsqlConnection connection;
     readonly NpgsqlTransaction transaction;
@@ -51,7 +46,7 @@ public sealed class Session : IAsyncDisposable
         this.transaction = transaction;
     }
 
-    public static async Task<Session> Begin(NpgsqlDataSource database, CancellationToken cancellation)
+    internal static async Task<Session> Begin(NpgsqlDataSource database, CancellationToken cancellation)
     {
         var connection = await database.OpenConnectionAsync(cancellation);
         try
@@ -67,9 +62,8 @@ public sealed class Session : IAsyncDisposable
 
     internal NpgsqlBatch Batch() => new(connection, transaction);
 
-    public NpgsqlCommand Command(string sql) => new(sql, connection, transaction);
+    internal NpgsqlCommand Command(string sql) => new(sql, connection, transaction);
 
-    /// <summary>Orders are locked until the transaction ends: refunds of one order are decided one at a time.</summary>
     public Task<Dictionary<Guid, Versioned<Order>>> Orders(
         IReadOnlyCollection<Guid> ids,
         CancellationToken cancellation
@@ -97,7 +91,6 @@ public sealed class Session : IAsyncDisposable
         CancellationToken cancellation
     ) => RefundTable.Load(this, "id = any($1)", Reading.Uuids(ids), cancellation);
 
-    /// <summary>By the id under which Hyperswitch knows them.</summary>
     public Task<List<Versioned<Refund>>> RefundsNamed(
         IReadOnlyCollection<string> providerIds,
         CancellationToken cancellation
@@ -114,7 +107,36 @@ public sealed class Session : IAsyncDisposable
         CancellationToken cancellation
     ) => LicenseTable.Load(this, orders, cancellation);
 
-    /// <exception cref="ConcurrentChangeException">Something here was changed since it was read.</exception>
+    public Task<Dictionary<string, Guid>> OrdersOfPayments(
+        IReadOnlyCollection<string> paymentIds,
+        CancellationToken cancellation
+    ) => PaymentTable.OrdersOf(this, paymentIds, cancellation);
+
+    public Task IntendPayment(
+        Order order,
+        DateTimeOffset due,
+        DateTimeOffset now,
+        CancellationToken cancellation
+    ) => PaymentTable.Intend(this, order, due, now, cancellation);
+
+    public Task<KnownPayment?> FindPayment(Guid orderId, CancellationToken cancellation) =>
+        PaymentTable.Find(this, orderId, cancellation);
+
+    public Task WritePayments(
+        IReadOnlyList<ProviderPayment> payments,
+        DateTimeOffset now,
+        CancellationToken cancellation
+    ) => PaymentTable.Write(this, payments, now, cancellation);
+
+    public Task<List<WaitingEvent>> TakeEvents(int most, CancellationToken cancellation) =>
+        Inbox.Take(this, most, cancellation);
+
+    public Task CloseEvents(
+        IReadOnlyList<(WaitingEvent Event, EventState State, string? Reason)> closed,
+        DateTimeOffset now,
+        CancellationToken cancellation
+    ) => Inbox.Close(this, closed, now, cancellation);
+
     public async Task Write(Changes changes, DateTimeOffset now, CancellationToken cancellation)
     {
         await using var batch = Batch();
@@ -137,9 +159,6 @@ public sealed class Session : IAsyncDisposable
         }
     }
 
-    /// <summary>
-    /// After an exception here nobody knows whether it was committed: reload and decide again, never assume.
-    /// </summary>
     public Task Commit(CancellationToken cancellation) => transaction.CommitAsync(cancellation);
 
     static void WriteHistory(NpgsqlBatch batch, Changes changes, DateTimeOffset now)

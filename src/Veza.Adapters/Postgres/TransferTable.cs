@@ -1,4 +1,5 @@
 using Npgsql;
+using Veza.Adapters.Storage;
 using Veza.Domain;
 using Veza.Domain.Orders;
 using Veza.Domain.Transfers;

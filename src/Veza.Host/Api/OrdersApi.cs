@@ -1,4 +1,3 @@
-using Npgsql;
 using Veza.Adapters.Postgres;
 using Veza.Domain;
 using Veza.Domain.Orders;
@@ -26,7 +25,7 @@ static class OrdersApi
         HttpContext context,
         Settings settings,
         Sellers sellers,
-        NpgsqlDataSource database,
+        OrderDesk desk,
         Views views,
         TimeProvider clock,
         CancellationToken cancellation
@@ -51,7 +50,7 @@ static class OrdersApi
             .Match(
                 ok: async order =>
                 {
-                    await Insert(database, order, metadata, context.Caller(), now, cancellation);
+                    await desk.Create(order, metadata, context.Caller().Actor, cancellation);
                     return Requests.Json((await views.FindOrder(id, cancellation))!, 201);
                 },
                 error: faults =>
@@ -113,29 +112,6 @@ static class OrdersApi
         ];
     }
 
-    /// <summary>A repeat of a request that crashed after its commit finds its order here and adds nothing.</summary>
-    static async Task Insert(
-        NpgsqlDataSource database,
-        Order order,
-        string metadata,
-        Caller caller,
-        DateTimeOffset now,
-        CancellationToken cancellation
-    )
-    {
-        await using var session = await Session.Begin(database, cancellation);
-        if ((await session.Orders([order.Id.Value], cancellation)).Count > 0)
-        {
-            return;
-        }
-
-        await session.InsertOrder(order, metadata, now, cancellation);
-        var changes = new Changes();
-        changes.Created(order, new Cause(caller.Actor));
-        await session.Write(changes, now, cancellation);
-        await session.Commit(cancellation);
-    }
-
     static async Task<IResult> Get(Guid id, Views views, CancellationToken cancellation) =>
         Requests.JsonOr404(await views.FindOrder(id, cancellation), "order");
 
@@ -148,44 +124,19 @@ static class OrdersApi
             ?? (await views.ListOrders(status, buyer, seller, after, query.Limit, cancellation)).ToResult();
     }
 
-    static Task<IResult> Cancel(
+    static async Task<IResult> Cancel(
         Guid id,
         HttpContext context,
-        NpgsqlDataSource database,
+        OrderDesk desk,
         Views views,
-        TimeProvider clock,
         CancellationToken cancellation
     ) =>
-        Conflicts.DecideAgain(async () =>
-        {
-            await using var session = await Session.Begin(database, cancellation);
-            if (!(await session.Orders([id], cancellation)).TryGetValue(id, out var order))
-            {
-                return Problem.NotFound("order");
-            }
-
-            return await order
-                .Value.Apply(OrderSignal.CancelRequested)
-                .Match(
-                    advanced: async next =>
-                    {
-                        var changes = new Changes();
-                        var cause = new Cause(context.Caller().Actor);
-                        changes.Save(order, next, OrderSignal.CancelRequested.Word(), cause);
-                        await session.Write(changes, clock.GetUtcNow(), cancellation);
-                        await session.Commit(cancellation);
-                        return Requests.Json((await views.FindOrder(id, cancellation))!);
-                    },
-                    unchanged: async () => Requests.Json((await views.FindOrder(id, cancellation))!),
-                    refused: _ =>
-                        Task.FromResult(
-                            Problem.Of(
-                                409,
-                                "order_not_cancellable",
-                                "Only an order that is not paid, and has no payment under way, can be cancelled.",
-                                more: ("order_status", order.Value.Status.Word())
-                            )
-                        )
-                );
-        });
+        await desk.Cancel(id, context.Caller().Actor, cancellation) is CancelAnswer.NotCancellable refused
+            ? Problem.Of(
+                409,
+                "order_not_cancellable",
+                "Only an order that is not paid, and has no payment under way, can be cancelled.",
+                more: ("order_status", refused.OrderStatus)
+            )
+            : Requests.JsonOr404(await views.FindOrder(id, cancellation), "order");
 }

@@ -1,67 +1,8 @@
-using Npgsql;
 using Veza.Adapters.Postgres;
-using Veza.Domain;
 using Veza.Domain.Transfers;
 using Veza.Host.Settling;
-using Veza.Host.Workers;
 
 namespace Veza.Host.Api;
-
-/// <summary>What an operator tells a transfer, from the API and from the console alike.</summary>
-sealed class TransferDesk(
-    Settings settings,
-    NpgsqlDataSource database,
-    Views views,
-    Wakes wakes,
-    TimeProvider clock
-)
-{
-    public Task<IResult> Tell(
-        Guid id,
-        TransferSignal signal,
-        string actor,
-        string? note,
-        CancellationToken cancellation
-    ) =>
-        Conflicts.DecideAgain(async () =>
-        {
-            await using var session = await Session.Begin(database, cancellation);
-            if (!(await session.Transfers([id], cancellation)).TryGetValue(id, out var transfer))
-            {
-                return Problem.NotFound("transfer");
-            }
-
-            var now = clock.GetUtcNow();
-            return await transfer
-                .Value.Apply(settings.TransferRules, now, signal)
-                .Match(
-                    advanced: async (next, movements) =>
-                    {
-                        var changes = new Changes();
-                        var cause = new Cause(actor, Detail: note);
-                        changes.Save(transfer, next, movements, signal.Word(), cause, now);
-                        await session.Write(changes, now, cancellation);
-                        await session.Commit(cancellation);
-                        wakes.Workers();
-                        return Requests.Json((await views.FindTransfer(id, cancellation))!);
-                    },
-                    unchanged: async () => Requests.Json((await views.FindTransfer(id, cancellation))!),
-                    refused: _ =>
-                    {
-                        var status = transfer.Value.Status.Word();
-                        return Task.FromResult(
-                            Problem.Of(
-                                409,
-                                "transfer_not_retryable",
-                                $"The transfer is {status}; only failed and permanently_failed ones can be retried, "
-                                    + "and only permanently_failed ones written off.",
-                                more: ("transfer_status", status)
-                            )
-                        );
-                    }
-                );
-        });
-}
 
 static class TransfersApi
 {
@@ -112,6 +53,7 @@ static class TransfersApi
         Guid id,
         HttpContext context,
         TransferDesk desk,
+        Views views,
         CancellationToken cancellation
     )
     {
@@ -120,13 +62,25 @@ static class TransfersApi
         fields.RefuseOthers();
         return fields.Errors.Count > 0
             ? Problem.Invalid(fields.Errors)
-            : await desk.Tell(id, TransferSignal.RetryRequested, context.Caller().Actor, note, cancellation);
+            : await Answer(
+                await desk.Tell(
+                    id,
+                    TransferSignal.RetryRequested,
+                    context.Caller().Actor,
+                    note,
+                    cancellation
+                ),
+                id,
+                views,
+                cancellation
+            );
     }
 
     static async Task<IResult> WriteOff(
         Guid id,
         HttpContext context,
         TransferDesk desk,
+        Views views,
         CancellationToken cancellation
     )
     {
@@ -135,12 +89,33 @@ static class TransfersApi
         fields.RefuseOthers();
         return fields.Errors.Count > 0
             ? Problem.Invalid(fields.Errors)
-            : await desk.Tell(
+            : await Answer(
+                await desk.Tell(
+                    id,
+                    TransferSignal.WriteOffRequested,
+                    context.Caller().Actor,
+                    note,
+                    cancellation
+                ),
                 id,
-                TransferSignal.WriteOffRequested,
-                context.Caller().Actor,
-                note,
+                views,
                 cancellation
             );
     }
+
+    static async Task<IResult> Answer(
+        TransferTold told,
+        Guid id,
+        Views views,
+        CancellationToken cancellation
+    ) =>
+        told is TransferTold.Refused refused
+            ? Problem.Of(
+                409,
+                "transfer_not_retryable",
+                $"The transfer is {refused.TransferStatus}; only failed and permanently_failed ones can be "
+                    + "retried, and only permanently_failed ones written off.",
+                more: ("transfer_status", refused.TransferStatus)
+            )
+            : Requests.JsonOr404(await views.FindTransfer(id, cancellation), "transfer");
 }

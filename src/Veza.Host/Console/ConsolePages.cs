@@ -8,6 +8,7 @@ using Veza.Adapters.Postgres;
 using Veza.Domain.Transfers;
 using Veza.Host.Api;
 using Veza.Host.Console.Pages;
+using Veza.Host.Settling;
 
 namespace Veza.Host.Console;
 
@@ -167,7 +168,7 @@ static class ConsolePages
     )
     {
         var answer = await desk.Tell(id, signal, $"key:{NameOf(user)}", note, cancellation);
-        var refused = answer is IStatusCodeHttpResult { StatusCode: >= 400 };
+        var refused = answer is not TransferTold.Done;
         return Results.Redirect($"/console/transfers/{id}?notice={(refused ? "refused" : done)}");
     }
 

@@ -1,5 +1,5 @@
 using Veza.Adapters.Hyperswitch;
-using Veza.Adapters.Postgres;
+using Veza.Adapters.Storage;
 
 namespace Veza.Host.Settling;
 

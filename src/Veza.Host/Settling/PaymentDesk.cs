@@ -1,6 +1,5 @@
-using Npgsql;
 using Veza.Adapters.Hyperswitch;
-using Veza.Adapters.Postgres;
+using Veza.Adapters.Storage;
 using Veza.Domain;
 using Veza.Domain.Orders;
 using Veza.Host.Workers;
@@ -28,7 +27,8 @@ abstract record PaymentAnswer
 /// </summary>
 sealed partial class PaymentDesk(
     Settings settings,
-    NpgsqlDataSource database,
+    IStore store,
+    Conflicts conflicts,
     HyperswitchClient hyperswitch,
     Settler settler,
     Wakes wakes,
@@ -45,7 +45,7 @@ sealed partial class PaymentDesk(
         CancellationToken cancellation
     )
     {
-        var (order, answer) = await Conflicts.DecideAgain(() => Offer(orderId, actor, cancellation));
+        var (order, answer) = await conflicts.DecideAgain(() => Offer(orderId, actor, cancellation));
         if (answer is not null)
         {
             return answer;
@@ -80,35 +80,11 @@ sealed partial class PaymentDesk(
 
     /// <summary>
     /// Asks Hyperswitch about payments it should have reported: those awaited, and those that failed, because it
-    /// may make another attempt on the same payment. Each wait is half of the payment's age, so that what nobody
-    /// ever pays is asked about ever more rarely and never given up. True if there may be more.
+    /// may make another attempt on the same payment. True if there may be more.
     /// </summary>
     public async Task<bool> AskAboutDue(CancellationToken cancellation)
     {
-        var now = clock.GetUtcNow();
-        var due = new List<Guid>();
-        await using (
-            var command = database.CreateCommand(
-                """
-                update payments
-                set due_at = $1 + greatest($2, ($1 - created_at) / 2)
-                where order_id = any(array(
-                    select order_id from payments where due_at <= $1 order by due_at limit $3 for update skip locked))
-                returning order_id
-                """
-            )
-        )
-        {
-            command.Parameters.Add(new NpgsqlParameter<DateTimeOffset> { TypedValue = now });
-            command.Parameters.Add(new NpgsqlParameter<TimeSpan> { TypedValue = settings.SweepAfter });
-            command.Parameters.AddWithValue(Most);
-            await using var reader = await command.ExecuteReaderAsync(cancellation);
-            while (await reader.ReadAsync(cancellation))
-            {
-                due.Add(reader.GetGuid(0));
-            }
-        }
-
+        var due = await store.ClaimPayments(Most, clock.GetUtcNow(), settings.SweepAfter, cancellation);
         await Task.WhenAll(due.Select(order => Ask(OrderId.Of(order), cancellation)));
         return due.Count == Most;
     }
@@ -120,7 +96,7 @@ sealed partial class PaymentDesk(
         CancellationToken cancellation
     )
     {
-        await using var session = await Session.Begin(database, cancellation);
+        await using var session = await store.Begin(cancellation);
         var orders = await session.Orders([orderId], cancellation);
         if (!orders.TryGetValue(orderId, out var order))
         {
@@ -136,7 +112,7 @@ sealed partial class PaymentDesk(
                     var changes = new Changes();
                     changes.Save(order, next, OrderSignal.PaymentRequested.Word(), new Cause(actor));
                     await session.Write(changes, now, cancellation);
-                    await Intend(session, next, now, cancellation);
+                    await session.IntendPayment(next, now + settings.SweepAfter, now, cancellation);
                     await session.Commit(cancellation);
                     return (next, null);
                 },
@@ -148,39 +124,15 @@ sealed partial class PaymentDesk(
             );
     }
 
-    async Task Intend(Session session, Order order, DateTimeOffset now, CancellationToken cancellation)
-    {
-        await using var command = session.Command(
-            """
-            insert into payments (order_id, payment_id, due_at, created_at, updated_at) values ($1, $2, $3, $4, $4)
-            on conflict (order_id) do update set due_at = excluded.due_at, updated_at = excluded.updated_at
-            """
-        );
-        command.Parameters.AddWithValue(order.Id.Value);
-        command.Parameters.AddWithValue(PaymentId.For(order.Id).Value);
-        command.Parameters.Add(
-            new NpgsqlParameter<DateTimeOffset> { TypedValue = now + settings.SweepAfter }
-        );
-        command.Parameters.Add(new NpgsqlParameter<DateTimeOffset> { TypedValue = now });
-        await command.ExecuteNonQueryAsync(cancellation);
-    }
-
     /// <summary>The payment, if Hyperswitch has already answered for it.</summary>
-    static async Task<PaymentAnswer?> Known(Session session, Guid orderId, CancellationToken cancellation)
-    {
-        await using var command = session.Command(
-            "select payment_id, client_secret, provider_status from payments where order_id = $1"
-        );
-        command.Parameters.AddWithValue(orderId);
-        await using var reader = await command.ExecuteReaderAsync(cancellation);
-        return await reader.ReadAsync(cancellation) && !reader.IsDBNull(1)
-            ? new PaymentAnswer.Open(
-                reader.GetString(0),
-                reader.GetString(1),
-                reader.IsDBNull(2) ? "processing" : reader.GetString(2)
-            )
+    static async Task<PaymentAnswer?> Known(
+        ITransaction session,
+        Guid orderId,
+        CancellationToken cancellation
+    ) =>
+        await session.FindPayment(orderId, cancellation) is { } known
+            ? new PaymentAnswer.Open(known.PaymentId, known.ClientSecret, known.Status ?? "processing")
             : null;
-    }
 
     async Task Ask(OrderId order, CancellationToken cancellation)
     {
@@ -193,9 +145,9 @@ sealed partial class PaymentDesk(
 
     async Task Observe(ProviderPayment payment, Cause cause)
     {
-        var conclusion = await Conflicts.DecideAgain(async () =>
+        var conclusion = await conflicts.DecideAgain(async () =>
         {
-            await using var session = await Session.Begin(database, CancellationToken.None);
+            await using var session = await store.Begin(CancellationToken.None);
             var conclusions = await settler.Settle(
                 session,
                 [new Observation.OfPayment(payment, cause)],

@@ -1,7 +1,6 @@
 using Microsoft.FSharp.Core;
-using Npgsql;
 using Veza.Adapters.Hyperswitch;
-using Veza.Adapters.Postgres;
+using Veza.Adapters.Storage;
 using Veza.Domain;
 using Veza.Domain.Orders;
 using Veza.Domain.Refunds;
@@ -33,7 +32,8 @@ abstract record RefundAnswer
 /// </summary>
 sealed partial class RefundDesk(
     Settings settings,
-    NpgsqlDataSource database,
+    IStore store,
+    Conflicts conflicts,
     HyperswitchClient hyperswitch,
     Settler settler,
     Wakes wakes,
@@ -53,7 +53,7 @@ sealed partial class RefundDesk(
         CancellationToken cancellation
     )
     {
-        var (refund, isNew, refused) = await Conflicts.DecideAgain(() =>
+        var (refund, isNew, refused) = await conflicts.DecideAgain(() =>
             Reserve(id, orderId, request, reason, actor, cancellation)
         );
         if (refund is null)
@@ -75,7 +75,7 @@ sealed partial class RefundDesk(
     /// <summary>Asks Hyperswitch about refunds whose time has come. True if there may be more.</summary>
     public async Task<bool> AskAboutDue(CancellationToken cancellation)
     {
-        var due = await RefundTable.Claim(database, Most, clock.GetUtcNow(), settings.Lease, cancellation);
+        var due = await store.ClaimRefunds(Most, clock.GetUtcNow(), settings.Lease, cancellation);
         await Task.WhenAll(due.Select(refund => Ask(refund.Value, cancellation)));
         return due.Count == Most;
     }
@@ -89,7 +89,7 @@ sealed partial class RefundDesk(
         CancellationToken cancellation
     )
     {
-        await using var session = await Session.Begin(database, cancellation);
+        await using var session = await store.Begin(cancellation);
         var orders = await session.Orders([orderId], cancellation);
         if (!orders.TryGetValue(orderId, out var order))
         {
@@ -123,7 +123,7 @@ sealed partial class RefundDesk(
     }
 
     async Task<(Refund?, bool, RefundAnswer?)> Save(
-        Session session,
+        ITransaction session,
         Versioned<Order> order,
         Reservation reservation,
         string? reason,
@@ -217,9 +217,9 @@ sealed partial class RefundDesk(
 
     async Task Observe(ProviderRefund told, Cause cause)
     {
-        var conclusion = await Conflicts.DecideAgain(async () =>
+        var conclusion = await conflicts.DecideAgain(async () =>
         {
-            await using var session = await Session.Begin(database, CancellationToken.None);
+            await using var session = await store.Begin(CancellationToken.None);
             var conclusions = await settler.Settle(
                 session,
                 [new Observation.OfRefund(told, cause)],
@@ -238,9 +238,9 @@ sealed partial class RefundDesk(
     }
 
     Task<bool> Tell(RefundId id, RefundSignal signal, Cause cause) =>
-        Conflicts.DecideAgain(async () =>
+        conflicts.DecideAgain(async () =>
         {
-            await using var session = await Session.Begin(database, CancellationToken.None);
+            await using var session = await store.Begin(CancellationToken.None);
             var refund = (await session.Refunds([id.Value], CancellationToken.None)).Single();
             var now = clock.GetUtcNow();
             return await refund
@@ -261,7 +261,7 @@ sealed partial class RefundDesk(
 
     async Task<RefundAnswer> Stand(RefundId id, CancellationToken cancellation)
     {
-        await using var session = await Session.Begin(database, cancellation);
+        await using var session = await store.Begin(cancellation);
         var refund = (await session.Refunds([id.Value], cancellation)).Single().Value;
         return refund.Status.Match<RefundAnswer>(
             pending: () => new RefundAnswer.InDoubt(id.Value),

@@ -1,5 +1,4 @@
-using Npgsql;
-using Veza.Adapters.Postgres;
+using Veza.Adapters.Storage;
 using Veza.Domain;
 using Veza.Domain.Orders;
 using Veza.Domain.Refunds;
@@ -14,7 +13,7 @@ sealed class Settler(Settings settings)
 {
     /// <summary>One conclusion for each observation, in their order. The caller commits.</summary>
     public async Task<IReadOnlyList<Conclusion>> Settle(
-        Session session,
+        ITransaction session,
         IReadOnlyList<Observation> observations,
         DateTimeOffset now,
         CancellationToken cancellation
@@ -126,9 +125,8 @@ sealed class Settler(Settings settings)
             quarantined: why => new Conclusion(EventState.Quarantined, why.Word())
         );
 
-    /// <summary>The provider's own word on its payments is kept beside our decision.</summary>
     static async Task WritePayments(
-        Session session,
+        ITransaction session,
         IReadOnlyList<Observation> observations,
         World world,
         DateTimeOffset now,
@@ -141,33 +139,9 @@ sealed class Settler(Settings settings)
             .Where(payment => world.OrderOfPayment(payment.PaymentId) is not null)
             .DistinctBy(payment => payment.PaymentId)
             .ToList();
-        if (observed.Count == 0)
+        if (observed.Count > 0)
         {
-            return;
+            await session.WritePayments(observed, now, cancellation);
         }
-
-        await using var command = session.Command(
-            """
-            update payments p
-            set provider_status = c.status, error_code = c.error_code, error_message = c.error_message,
-                client_secret = coalesce(p.client_secret, c.client_secret),
-                due_at = case when o.status in ('awaiting_payment', 'payment_failed')
-                    and c.status not in ('cancelled', 'expired') then p.due_at end,
-                updated_at = $6
-            from unnest($1, $2, $3, $4, $5) as c (payment_id, status, error_code, error_message, client_secret),
-                orders o
-            where p.payment_id = c.payment_id and o.id = p.order_id
-                and (p.provider_status, p.error_code) is distinct from ('succeeded', null)
-            """
-        );
-        command.Parameters.Add(Texts(observed.Select(payment => payment.PaymentId)));
-        command.Parameters.Add(Texts(observed.Select(payment => payment.Status)));
-        command.Parameters.Add(Texts(observed.Select(payment => payment.ErrorCode)));
-        command.Parameters.Add(Texts(observed.Select(payment => payment.ErrorMessage)));
-        command.Parameters.Add(Texts(observed.Select(payment => payment.ClientSecret)));
-        command.Parameters.Add(new NpgsqlParameter<DateTimeOffset> { TypedValue = now });
-        await command.ExecuteNonQueryAsync(cancellation);
     }
-
-    static NpgsqlParameter<string?[]> Texts(IEnumerable<string?> texts) => new() { TypedValue = [.. texts] };
 }

@@ -1,5 +1,4 @@
-using Npgsql;
-using Veza.Adapters.Postgres;
+using Veza.Adapters.Storage;
 using Veza.Domain;
 using Veza.Domain.Licenses;
 using Veza.Domain.Orders;
@@ -22,7 +21,7 @@ sealed class World
     readonly Dictionary<Guid, List<Guid>> licensesByOrder = [];
 
     public static async Task<World> Load(
-        Session session,
+        ITransaction session,
         IReadOnlyList<Observation> observations,
         CancellationToken cancellation
     )
@@ -132,7 +131,7 @@ sealed class World
     }
 
     async Task LoadRefunds(
-        Session session,
+        ITransaction session,
         IReadOnlyList<Observation> observations,
         CancellationToken cancellation
     )
@@ -151,7 +150,7 @@ sealed class World
     }
 
     async Task FindOrders(
-        Session session,
+        ITransaction session,
         IReadOnlyList<Observation> observations,
         CancellationToken cancellation
     )
@@ -166,14 +165,9 @@ sealed class World
             return;
         }
 
-        await using var command = session.Command(
-            "select payment_id, order_id from payments where payment_id = any($1)"
-        );
-        command.Parameters.Add(new NpgsqlParameter<string[]> { TypedValue = names });
-        await using var reader = await command.ExecuteReaderAsync(cancellation);
-        while (await reader.ReadAsync(cancellation))
+        foreach (var (payment, order) in await session.OrdersOfPayments(names, cancellation))
         {
-            orderByPayment.Add(reader.GetString(0), reader.GetGuid(1));
+            orderByPayment.Add(payment, order);
         }
     }
 }

@@ -1,7 +1,7 @@
 using System.Text.Json;
 using Veza.Adapters;
 using Veza.Adapters.Hyperswitch;
-using Veza.Adapters.Postgres;
+using Veza.Adapters.Storage;
 
 namespace Veza.Host.Webhooks;
 

@@ -1,18 +1,19 @@
 using System.Text.Json;
 using Npgsql;
 using Veza.Adapters.Postgres;
+using Veza.Adapters.Storage;
 using Veza.Host.Api;
 using Veza.Host.Workers;
 
 namespace Veza.Host.Webhooks;
 
 /// <summary>Writes received webhooks to disk, those of many requests in one commit.</summary>
-sealed class Intake(Inbox inbox, Wakes wakes, TimeProvider clock) : IAsyncDisposable
+sealed class Intake(IStore store, Wakes wakes, TimeProvider clock) : IAsyncDisposable
 {
     readonly GroupWriter<ReceivedEvent> writer = new(
         async events =>
         {
-            await inbox.Record(events, clock.GetUtcNow(), CancellationToken.None);
+            await store.RecordEvents(events, clock.GetUtcNow(), CancellationToken.None);
             wakes.Inbox.Tap();
         },
         most: 500

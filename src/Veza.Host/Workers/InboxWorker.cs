@@ -1,7 +1,6 @@
 using System.Text.Json;
-using Npgsql;
 using Veza.Adapters.Hyperswitch;
-using Veza.Adapters.Postgres;
+using Veza.Adapters.Storage;
 using Veza.Host.Settling;
 
 namespace Veza.Host.Workers;
@@ -11,7 +10,8 @@ namespace Veza.Host.Workers;
 /// leaves the event waiting and nothing changed.
 /// </summary>
 sealed partial class InboxWorker(
-    NpgsqlDataSource database,
+    IStore store,
+    Conflicts conflicts,
     Settler settler,
     Wakes wakes,
     TimeProvider clock,
@@ -53,10 +53,14 @@ sealed partial class InboxWorker(
     }
 
     /// <summary>One batch; answers how many events it took.</summary>
-    async Task<int> Process(int most, CancellationToken cancellation, List<WaitingEvent>? taken = null)
+    internal async Task<int> Process(
+        int most,
+        CancellationToken cancellation,
+        List<WaitingEvent>? taken = null
+    )
     {
-        await using var session = await Session.Begin(database, cancellation);
-        var events = await Inbox.Take(session, most, cancellation);
+        await using var session = await store.Begin(cancellation);
+        var events = await session.TakeEvents(most, cancellation);
         taken?.AddRange(events);
         if (events.Count == 0)
         {
@@ -79,7 +83,7 @@ sealed partial class InboxWorker(
                 return (entry.Event, conclusion.State, conclusion.Reason);
             })
             .ToList();
-        await Inbox.Close(session, closed, now, cancellation);
+        await session.CloseEvents(closed, now, cancellation);
         await session.Commit(cancellation);
         foreach (var (waiting, state, reason) in closed.Where(entry => entry.State == EventState.Quarantined))
         {
@@ -91,7 +95,7 @@ sealed partial class InboxWorker(
     }
 
     /// <summary>Something in the batch cannot be processed: find it, set it aside, let the others through.</summary>
-    async Task ProcessOneByOne(CancellationToken stopping)
+    internal async Task ProcessOneByOne(CancellationToken stopping)
     {
         var taken = new List<WaitingEvent>();
         for (var count = 0; count < Most; count++)
@@ -99,13 +103,13 @@ sealed partial class InboxWorker(
             try
             {
                 taken.Clear();
-                if (await Conflicts.DecideAgain(() => Process(1, stopping, taken)) == 0)
+                if (await conflicts.DecideAgain(() => Process(1, stopping, taken)) == 0)
                 {
                     return;
                 }
             }
             catch (Exception error)
-                when (Conflicts.IsPassing(error) || stopping.IsCancellationRequested || taken.Count == 0)
+                when (store.IsPassing(error) || stopping.IsCancellationRequested || taken.Count == 0)
             {
                 // The database is away, or we are going: the events wait.
                 return;
@@ -120,9 +124,8 @@ sealed partial class InboxWorker(
 
     async Task SetAside(WaitingEvent waiting, Exception why, CancellationToken cancellation)
     {
-        await using var session = await Session.Begin(database, cancellation);
-        await Inbox.Close(
-            session,
+        await using var session = await store.Begin(cancellation);
+        await session.CloseEvents(
             [(waiting, EventState.Poisoned, why.Message)],
             clock.GetUtcNow(),
             cancellation

@@ -1,4 +1,4 @@
-using Veza.Adapters.Postgres;
+using Veza.Adapters.Storage;
 using Veza.Host.Settling;
 
 namespace Veza.Host.Workers;
@@ -9,7 +9,7 @@ namespace Veza.Host.Workers;
 /// </summary>
 sealed partial class Sweeper(
     Settings settings,
-    Inbox inbox,
+    IStore store,
     PaymentDesk payments,
     RefundDesk refunds,
     Wakes wakes,
@@ -41,7 +41,7 @@ sealed partial class Sweeper(
 
     internal async Task Sweep(CancellationToken cancellation)
     {
-        if (await inbox.ReleaseParked(cancellation) > 0)
+        if (await store.ReleaseParked(cancellation) > 0)
         {
             wakes.Inbox.Tap();
         }

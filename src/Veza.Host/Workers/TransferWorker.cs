@@ -1,6 +1,6 @@
 using System.Diagnostics.CodeAnalysis;
-using Npgsql;
 using Veza.Adapters.Postgres;
+using Veza.Adapters.Storage;
 using Veza.Adapters.Stripe;
 using Veza.Domain;
 using Veza.Domain.Transfers;
@@ -22,8 +22,8 @@ sealed partial class TransferWorker(
     Work work,
     WorkSettings settings,
     Settings all,
-    NpgsqlDataSource database,
-    DueTransfers queue,
+    IStore store,
+    Conflicts conflicts,
     TransferCaller stripe,
     Wake wake,
     TimeProvider clock,
@@ -81,13 +81,7 @@ sealed partial class TransferWorker(
 
         // Not to be cut off in the middle: what is claimed and does not fly waits for its lease to run out.
         stopping.ThrowIfCancellationRequested();
-        var claimed = await queue.Claim(
-            work,
-            settings.BatchSize,
-            clock.GetUtcNow(),
-            all.Lease,
-            CancellationToken.None
-        );
+        var claimed = await Claim();
         Interlocked.Add(ref flying, claimed.Count);
         foreach (var transfer in claimed)
         {
@@ -112,20 +106,20 @@ sealed partial class TransferWorker(
     {
         try
         {
-            if (transfer.Value.Duty() is { Value: var duty })
+            await calls.WaitAsync(cutOff.Token);
+            Result? result;
+            try
             {
-                await calls.WaitAsync(cutOff.Token);
-                Heard heard;
-                try
-                {
-                    heard = await stripe.Perform(transfer.Value, duty, cutOff.Token);
-                }
-                finally
-                {
-                    calls.Release();
-                }
+                result = await Perform(transfer, cutOff.Token);
+            }
+            finally
+            {
+                calls.Release();
+            }
 
-                await results.Write(new Result(transfer, duty, heard), CancellationToken.None);
+            if (result is not null)
+            {
+                await results.Write(result, CancellationToken.None);
             }
         }
         catch (OperationCanceledException) when (cutOff.IsCancellationRequested)
@@ -143,29 +137,39 @@ sealed partial class TransferWorker(
     }
 #pragma warning restore CA1031
 
-    sealed record Result(Versioned<Transfer> Claimed, TransferDuty Duty, Heard Heard);
+    /// <summary>What one transfer heard, and what it had been asked to do.</summary>
+    internal sealed record Result(Versioned<Transfer> Claimed, TransferDuty Duty, Heard Heard);
+
+    internal Task<IReadOnlyList<Versioned<Transfer>>> Claim() =>
+        store.ClaimTransfers(work, settings.BatchSize, clock.GetUtcNow(), all.Lease, CancellationToken.None);
+
+    /// <summary>Asks Stripe what the transfer's state says must be asked.</summary>
+    internal async Task<Result?> Perform(Versioned<Transfer> transfer, CancellationToken cancellation) =>
+        transfer.Value.Duty() is { Value: var duty }
+            ? new Result(transfer, duty, await stripe.Perform(transfer.Value, duty, cancellation))
+            : null;
 
     /// <summary>A batch against what was claimed; after a conflict each alone, against what is stored now.</summary>
-    async Task Store(IReadOnlyList<Result> results)
+    internal async Task Store(IReadOnlyList<Result> results)
     {
         if (results.Count > 1)
         {
-            await using var session = await Session.Begin(database, CancellationToken.None);
+            await using var session = await store.Begin(CancellationToken.None);
             await Write(session, [.. results.Select(result => (result, result.Claimed))]);
             return;
         }
 
-        await Conflicts.DecideAgain(async () =>
+        await conflicts.DecideAgain(async () =>
         {
             var id = results[0].Claimed.Value.Id.Value;
-            await using var session = await Session.Begin(database, CancellationToken.None);
+            await using var session = await store.Begin(CancellationToken.None);
             var stored = await session.Transfers([id], CancellationToken.None);
             await Write(session, [(results[0], stored[id])]);
             return true;
         });
     }
 
-    async Task Write(Session session, IReadOnlyList<(Result Result, Versioned<Transfer> Stored)> results)
+    async Task Write(ITransaction session, IReadOnlyList<(Result Result, Versioned<Transfer> Stored)> results)
     {
         var now = clock.GetUtcNow();
         var changes = new Changes();
@@ -218,7 +222,10 @@ sealed partial class TransferWorker(
     [LoggerMessage(LogLevel.Error, "Transfer {Id}: this step failed; its lease brings it back.")]
     partial void LogStepFailed(Exception error, Guid id);
 
-    [LoggerMessage(LogLevel.Information, "Transfer {Id}: {Signal} answers an earlier question; nothing changes.")]
+    [LoggerMessage(
+        LogLevel.Information,
+        "Transfer {Id}: {Signal} answers an earlier question; nothing changes."
+    )]
     partial void LogNoNews(Guid id, string signal);
 
     [LoggerMessage(LogLevel.Error, "Transfer {Id}: {Signal} is refused: {Why}. A person must look.")]

@@ -6,7 +6,7 @@ using Veza.Domain.Orders;
 using Veza.Domain.Refunds;
 using Veza.Domain.Transfers;
 
-namespace Veza.Adapters.Postgres;
+namespace Veza.Adapters.Storage;
 
 /// <summary>An aggregate as it was read, with the version that a guarded update must still find.</summary>
 public sealed record Versioned<T>(T Value, int Version);
@@ -40,7 +40,7 @@ sealed class Change<T>(Versioned<T>? before, T after)
 
 /// <summary>
 /// All that one transaction writes: aggregates by their last state, every step for the history, every posting
-/// for the books. Collected in memory, written by <see cref="Session.Write"/> in a few statements.
+/// for the books. Collected in memory, written by <see cref="ITransaction.Write"/> in a few statements.
 /// </summary>
 public sealed class Changes
 {
@@ -51,7 +51,7 @@ public sealed class Changes
     internal List<Transition> Transitions { get; } = [];
     internal List<Entry> Entries { get; } = [];
 
-    /// <summary>For the history only: <see cref="Session.InsertOrder"/> writes the order itself.</summary>
+    /// <summary>For the history only: <see cref="ITransaction.InsertOrder"/> writes the order itself.</summary>
     public void Created(Order order, Cause cause) =>
         Note("order", order.Id.Value, order.Id, null, order.Status.Word(), "created", cause);
 

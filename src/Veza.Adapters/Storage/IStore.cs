@@ -1,0 +1,155 @@
+using Veza.Adapters.Hyperswitch;
+using Veza.Domain.Licenses;
+using Veza.Domain.Orders;
+using Veza.Domain.Refunds;
+using Veza.Domain.Transfers;
+
+namespace Veza.Adapters.Storage;
+
+/// <summary>A guarded update found fewer rows than it should: somebody else was faster. Reload and decide again.</summary>
+public sealed class ConcurrentChangeException(string entity)
+    : Exception($"Another writer changed a {entity} first.");
+
+/// <summary>Which transfers a worker takes.</summary>
+public enum Work
+{
+    /// <summary>Owed and not yet sent, or refused and to be tried again.</summary>
+    Sending,
+
+    /// <summary>To be taken back, and nothing else.</summary>
+    Reversing,
+}
+
+/// <summary>
+/// Where everything is kept that must survive. PostgreSQL in the host; in the simulation a store in memory with
+/// the same transactions and guards.
+/// </summary>
+public interface IStore
+{
+    Task<ITransaction> Begin(CancellationToken cancellation);
+
+    /// <summary>
+    /// Takes up to <paramref name="most"/> due transfers for the length of a lease, each for one worker at a time.
+    /// </summary>
+    Task<IReadOnlyList<Versioned<Transfer>>> ClaimTransfers(
+        Work work,
+        int most,
+        DateTimeOffset now,
+        TimeSpan lease,
+        CancellationToken cancellation
+    );
+
+    /// <summary>Refunds that have heard nothing for too long, taken for the length of a lease.</summary>
+    Task<IReadOnlyList<Versioned<Refund>>> ClaimRefunds(
+        int most,
+        DateTimeOffset now,
+        TimeSpan lease,
+        CancellationToken cancellation
+    );
+
+    /// <summary>
+    /// The orders whose payments are to be asked about. Each wait is half of the payment's age, at least
+    /// <paramref name="after"/>: what nobody ever pays is asked about ever more rarely and never given up.
+    /// </summary>
+    Task<IReadOnlyList<Guid>> ClaimPayments(
+        int most,
+        DateTimeOffset now,
+        TimeSpan after,
+        CancellationToken cancellation
+    );
+
+    /// <summary>Records the events that are new. When this returns they are on disk.</summary>
+    Task RecordEvents(
+        IReadOnlyList<ReceivedEvent> events,
+        DateTimeOffset now,
+        CancellationToken cancellation
+    );
+
+    /// <summary>Events that were put aside until their time wait again if it has come.</summary>
+    Task<int> ReleaseParked(CancellationToken cancellation);
+
+    /// <summary>Whether what went wrong will go away by itself: a lost race, a deadlock, a lost connection.</summary>
+    bool IsPassing(Exception fault);
+}
+
+/// <summary>
+/// One transaction. Aggregates are loaded many at a time and written many at a time; nothing is called outside
+/// the store while it is open, and what is not committed has not happened.
+/// </summary>
+public interface ITransaction : IAsyncDisposable
+{
+    /// <summary>Orders are locked until the transaction ends: refunds of one order are decided one at a time.</summary>
+    Task<Dictionary<Guid, Versioned<Order>>> Orders(
+        IReadOnlyCollection<Guid> ids,
+        CancellationToken cancellation
+    );
+
+    Task InsertOrder(Order order, string metadata, DateTimeOffset now, CancellationToken cancellation);
+
+    Task<Dictionary<Guid, Versioned<Transfer>>> Transfers(
+        IReadOnlyCollection<Guid> ids,
+        CancellationToken cancellation
+    );
+
+    /// <summary>The sellers' shares of these orders, and what made good for refunds of theirs that failed.</summary>
+    Task<Dictionary<Guid, Versioned<Transfer>>> TransfersOf(
+        IReadOnlyCollection<Order> orders,
+        CancellationToken cancellation
+    );
+
+    Task<List<Versioned<Refund>>> Refunds(IReadOnlyCollection<Guid> ids, CancellationToken cancellation);
+
+    /// <summary>By the id under which Hyperswitch knows them.</summary>
+    Task<List<Versioned<Refund>>> RefundsNamed(
+        IReadOnlyCollection<string> providerIds,
+        CancellationToken cancellation
+    );
+
+    Task<List<Versioned<License>>> LicensesOf(
+        IReadOnlyCollection<Guid> orders,
+        CancellationToken cancellation
+    );
+
+    /// <summary>Which orders these payments pay.</summary>
+    Task<Dictionary<string, Guid>> OrdersOfPayments(
+        IReadOnlyCollection<string> paymentIds,
+        CancellationToken cancellation
+    );
+
+    /// <summary>Written down before the payment is created.</summary>
+    Task IntendPayment(Order order, DateTimeOffset due, DateTimeOffset now, CancellationToken cancellation);
+
+    /// <summary>The payment, if Hyperswitch has already answered for it.</summary>
+    Task<KnownPayment?> FindPayment(Guid orderId, CancellationToken cancellation);
+
+    /// <summary>
+    /// Keeps the provider's own word on its payments beside our decision. Called after the orders are written: a
+    /// payment is asked about for as long as its order waits for it.
+    /// </summary>
+    Task WritePayments(
+        IReadOnlyList<ProviderPayment> payments,
+        DateTimeOffset now,
+        CancellationToken cancellation
+    );
+
+    /// <summary>Takes waiting events for the length of the transaction.</summary>
+    Task<List<WaitingEvent>> TakeEvents(int most, CancellationToken cancellation);
+
+    /// <summary>Writes down what became of them, in the transaction of their effects.</summary>
+    Task CloseEvents(
+        IReadOnlyList<(WaitingEvent Event, EventState State, string? Reason)> closed,
+        DateTimeOffset now,
+        CancellationToken cancellation
+    );
+
+    /// <exception cref="ConcurrentChangeException">Something here was changed since it was read.</exception>
+    Task Write(Changes changes, DateTimeOffset now, CancellationToken cancellation);
+
+    /// <summary>
+    /// After an exception here nobody knows whether it was committed: reload and decide again, never assume.
+    /// </summary>
+    Task Commit(CancellationToken cancellation);
+}
+
+/// <summary>What is known of a payment that was created.</summary>
+public sealed record KnownPayment(string PaymentId, string ClientSecret, string? Status);
