@@ -46,17 +46,3 @@ module Allocation =
                     fee - Minor.portion fee (gross - refunded) gross
             feeBack, refunded - feeBack
         | Keep -> 0L, min refunded (gross - fee)
-
-    /// What a refund of `amount` takes from a leg: (of the fee, of the seller's part). `refunded` of the gross was
-    /// refunded before, and the seller gave `given` of it. The sum decides, not the step: after a refund was undone
-    /// in between, the next one sets right what the rounding left, and the last one ends exactly at the whole.
-    let share policy (gross: int64) (fee: int64) (refunded: int64) (given: int64) (amount: int64) =
-        let feeDue, sellerDue = givenBack policy gross fee (refunded + amount)
-        let sellerLeft = gross - fee - given
-        match policy with
-        | Proportional ->
-            let feeGiven = refunded - given
-            let most = min amount (fee - feeGiven)
-            let ofFee = feeDue - feeGiven |> min most |> max 0L |> max (amount - sellerLeft)
-            ofFee, amount - ofFee
-        | Keep -> 0L, sellerDue - given |> min (min amount sellerLeft) |> max 0L

@@ -213,13 +213,11 @@ type CSharp =
             verdict: Verdict<Effect>,
             settled: Func<Effect, 'answer>,
             alreadyKnown: Func<'answer>,
-            postponed: Func<'answer>,
             quarantined: Func<Doubtful, 'answer>
         ) =
         match verdict with
         | Settled effect -> settled.Invoke effect
         | AlreadyKnown -> alreadyKnown.Invoke()
-        | Postponed -> postponed.Invoke()
         | Quarantined why -> quarantined.Invoke why
 
     [<Extension>]

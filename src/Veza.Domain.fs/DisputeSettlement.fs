@@ -73,7 +73,6 @@ module DisputeSettlement =
                     Rest = { effect with Refund = None; Postings = effect.Postings @ excess dispute }
                 }
             | AlreadyKnown -> AlreadyKnown
-            | Postponed -> Postponed
             | Quarantined why -> Quarantined why
 
     /// Lost and won after all: the refund that it had become is undone like any other that failed after success.
@@ -94,7 +93,6 @@ module DisputeSettlement =
                         Rest = { effect with Postings = effect.Postings @ opposite (excess dispute) }
                     }
                 | AlreadyKnown -> AlreadyKnown
-                | Postponed -> Postponed
                 | Quarantined why -> Quarantined why
 
     /// The first word of a dispute.

@@ -103,9 +103,10 @@ type TransferId =
         let (TransferId value) = id
         value
 
-    /// The transfer that makes a failed refund's reversal good. Derived, so that it cannot be made twice.
-    static member Compensating(transfer: TransferId, refund: RefundId) =
-        TransferId(Name.derived "compensation" refund.Value [ transfer.Value; refund.Value ])
+    /// The transfer that makes good what was taken for a refund that failed. Derived from what it makes good, so
+    /// that it cannot be made twice.
+    static member Compensating(transfer: TransferId, refund: RefundId, kept: int64) =
+        TransferId(Name.derived $"compensation down to {kept}" refund.Value [ transfer.Value; refund.Value ])
 
 /// Our own name for a license.
 [<Struct>]

@@ -73,7 +73,7 @@ module Ledger =
         | ClaimWithheld amount -> [ post (SellerPayable seller) amount; post (SellerDebt seller) -amount ]
         | ClaimForgiven amount -> [ post PlatformLosses amount; post (SellerDebt seller) -amount ]
         | ClaimRestored amount
-        | CompensationOwed { Amount = amount } -> [
+        | CompensationOwed({ Amount = amount }, _) -> [
             post (SellerDebt seller) amount
             post (SellerPayable seller) -amount
           ]

@@ -141,7 +141,11 @@ module Refund =
     /// The whole life of a refund: every status meets every signal.
     let apply rules (now: DateTimeOffset) signal refund =
         let becomes status = Advanced { refund with status = status }
-        let later (inquiry: Inquiry) = { inquiry with DueAt = now + rules.SweepAfter }
+        // Each wait is half of the age: what stays undecided is asked about ever more rarely and never given up.
+        let later (inquiry: Inquiry) = {
+            inquiry with
+                DueAt = now + max rules.SweepAfter (TimeSpan.FromTicks((now - inquiry.SentAt).Ticks / 2L))
+        }
 
         match refund.status, signal with
         | Pending inquiry, ProviderSays StillPending -> becomes (Submitted(later inquiry))

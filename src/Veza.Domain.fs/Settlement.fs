@@ -49,9 +49,6 @@ type Effect = {
 type Verdict<'effect> =
     | Settled of Effect: 'effect
     | AlreadyKnown
-    /// True, but what it needs is in doubt until Stripe has told: an earlier refund of the same money failed
-    /// after its reversal was sent. To be heard again a little later.
-    | Postponed
     | Quarantined of Why: Doubtful
 
 module Settlement =
@@ -147,85 +144,106 @@ module Settlement =
     /// What one leg gives back because of a refund.
     type private Part = { Leg: Leg; Amount: int64; OfFee: int64; OfSeller: int64; From: Transfer list }
 
-    let private parts (refund: Refund) (order: Order) transfers = [
-        for leg in order.Legs do
+    /// What each leg gives back because of a refund, or gets back when it is undone. The sums decide, not the
+    /// steps, so any sequence of refunds and undone refunds ends exactly where one refund of the sum would.
+    let private parts (refund: Refund) (before: Order) (after: Order) transfers = [
+        for leg, next in List.zip before.Legs after.Legs do
             match refund.Shares |> List.tryFind (fun share -> share.Seller = leg.Seller) with
             | Some share ->
-                let from = ofLeg leg transfers
-                let free = from |> List.sumBy (fun transfer -> transfer.Unclaimed + transfer.Undoing)
-                let given = if from.IsEmpty then 0L else leg.Net - free
-                let ofFee, ofSeller =
-                    Allocation.share order.FeePolicy leg.Gross leg.Fee leg.Refunded given share.Amount
-                { Leg = leg; Amount = share.Amount; OfFee = ofFee; OfSeller = ofSeller; From = from }
+                let feeBefore, sellerBefore =
+                    Allocation.givenBack before.FeePolicy leg.Gross leg.Fee leg.Refunded
+                let feeAfter, sellerAfter =
+                    Allocation.givenBack before.FeePolicy leg.Gross leg.Fee next.Refunded
+                {
+                    Leg = leg
+                    Amount = share.Amount
+                    OfFee = abs (feeAfter - feeBefore)
+                    OfSeller = abs (sellerAfter - sellerBefore)
+                    From = ofLeg leg transfers
+                }
             | None -> ()
     ]
 
     /// By lines or of the rest: those lines' licenses. By amount: all of them, once nothing is left.
-    let private revoked (refund: Refund) (order: Order) licenses =
-        let isRevoked (license: License) =
-            match refund.Scope with
-            | OfLines lines -> order.Status.IsRefunded || List.contains license.Line lines
-            | OfRest -> true
-            | OfAmount
-            | OfDispute -> order.Status.IsRefunded
+    let private revoked (refund: Refund) (order: Order) licenses = [
+        for license: License in licenses do
+            let isOfLine (line: Line) = line.Id = license.Line && line.RefundedBy = Some refund.Id
+            if order.Status.IsRefunded || order.Lines |> List.exists isOfLine then
+                match License.apply (LineRefunded refund.Id) license with
+                | Licenses.Advanced next -> next
+                | Licenses.Unchanged -> ()
+    ]
 
-        [
-            for license in licenses do
-                if isRevoked license then
-                    match License.apply (LineRefunded refund.Id) license with
-                    | Licenses.Advanced next -> next
-                    | Licenses.Unchanged -> ()
-        ]
+    let private hears rules now signal (transfer: Transfer, movements) =
+        match Transfer.apply rules now signal transfer with
+        | Transfers.Advanced(next, moved) -> next, movements @ moved
+        | Transfers.Unchanged
+        | Transfers.Refused _ -> transfer, movements
 
-    /// One leg's claims, the oldest transfer first.
-    let private claimed rules now (refund: Refund) part =
-        let claim (left, taken) (transfer: Transfer) =
-            let amount = min left transfer.Unclaimed
-            if amount = 0L then
-                left, taken
+    /// What the refund takes from one transfer: first what is on its way back for nobody, then what is free.
+    let private claimedFrom rules now (refund: Refund) left (transfer: Transfer) =
+        let resumed = min left transfer.Undoing
+        let claimed = min (left - resumed) transfer.Unclaimed
+        let resume (transfer: Transfer, movements) =
+            match transfer.ToTake with
+            | taking :: _ when resumed > 0L ->
+                let claim = { taking with Amount = taking.Amount + resumed }
+                hears rules now (ClaimResized claim) (transfer, movements)
+            | _ :: _
+            | [] -> transfer, movements
+        let claim step =
+            if claimed > 0L then
+                let claim = { Refund = refund.Id; Amount = claimed }
+                hears rules now (TransferSignal.RefundSucceeded claim) step
             else
-                let claim = { Refund = refund.Id; Amount = amount }
-                match Transfer.apply rules now (TransferSignal.RefundSucceeded claim) transfer with
-                | Transfers.Advanced(next, movements) -> left - amount, (transfer, next, movements) :: taken
-                | Transfers.Unchanged
-                | Transfers.Refused _ -> left, taken
+                step
+        (transfer, []) |> resume |> claim, left - resumed - claimed
 
-        match List.fold claim (part.OfSeller, []) part.From with
-        | 0L, taken -> Settled(List.rev taken)
-        | _, _ when part.From |> List.exists (fun transfer -> transfer.Undoing > 0L) -> Postponed
-        | _, _ -> Quarantined ClaimRefused
+    /// One leg's claims, the oldest transfer first; an error if they come to less than is due.
+    let private claimed rules now refund part =
+        let steps, left = List.mapFold (claimedFrom rules now refund) part.OfSeller part.From
+        if left = 0L then
+            Ok [ for before, (after, movements) in List.zip part.From steps -> before, after, movements ]
+        else
+            Error ClaimRefused
 
-    let private postings (steps: (Transfer * Transfer * Movement list) list) =
+    let private postings steps =
         steps |> List.collect (fun (_, next, movements) -> Ledger.ofMovements next movements)
+
+    let private changed steps = [
+        for before: Transfer, after, _ in steps do
+            if after <> before then
+                before, after
+    ]
 
     let private booked parts = [
         for part in parts -> part.Leg.Seller, part.Amount, part.OfFee, part.OfSeller
     ]
 
     let internal refunded rules now (refund: Refund) (order: Order) licenses transfers =
-        let parts = parts refund order transfers
-        let claims =
-            (parts, Settled [])
-            ||> List.foldBack (fun part rest ->
-                match claimed rules now refund part, rest with
-                | Settled head, Settled tail -> Settled(head @ tail)
-                | Settled _, other
-                | other, _ -> other)
+        match Order.apply (RefundHasSucceeded(reservationOf refund)) order with
+        | Orders.Refused _
+        | Orders.Unchanged -> Quarantined OrderNotRefundable
+        | Orders.Advanced next ->
+            let parts = parts refund order next transfers
+            let claims =
+                (parts, Ok [])
+                ||> List.foldBack (fun part rest ->
+                    Result.bind
+                        (fun tail -> claimed rules now refund part |> Result.map (fun head -> head @ tail))
+                        rest)
 
-        match Order.apply (RefundHasSucceeded(reservationOf refund)) order, claims with
-        | (Orders.Refused _ | Orders.Unchanged), _ -> Quarantined OrderNotRefundable
-        | Orders.Advanced _, AlreadyKnown -> AlreadyKnown
-        | Orders.Advanced _, Postponed -> Postponed
-        | Orders.Advanced _, Quarantined why -> Quarantined why
-        | Orders.Advanced next, Settled claimed ->
-            Settled {
-                nothing with
-                    Order = Some next
-                    Refund = Some refund
-                    Revoked = revoked refund next licenses
-                    Claimed = [ for before, after, _ in claimed -> before, after ]
-                    Postings = Ledger.ofRefund (booked parts) @ postings claimed
-            }
+            match claims with
+            | Error why -> Quarantined why
+            | Ok steps ->
+                Settled {
+                    nothing with
+                        Order = Some next
+                        Refund = Some refund
+                        Revoked = revoked refund next licenses
+                        Claimed = changed steps
+                        Postings = Ledger.ofRefund (booked parts) @ postings steps
+                }
 
     /// Licenses that no other refund covers: neither its line nor the whole order is refunded any more.
     let private restored (order: Order) (licenses: License list) = [
@@ -239,6 +257,27 @@ module Settlement =
                 | Licenses.Unchanged -> ()
     ]
 
+    /// Takes so much off one transfer's claims, those of the undone refund first.
+    let private resizedOn rules now (refund: Refund) left (transfer: Transfer) =
+        let claims = transfer.Claims |> List.sortBy (fun claim -> claim.Refund <> refund.Id)
+        let resize (step, left) (claim: Claim) =
+            let less = min left claim.Amount
+            if less = 0L then
+                step, left
+            else
+                let claim = { claim with Amount = claim.Amount - less }
+                hears rules now (ClaimResized claim) step, left - less
+        List.fold resize ((transfer, []), left) claims
+
+    /// Transfers from which the undone refund took something come first.
+    let private resized rules now (refund: Refund) part =
+        let from =
+            part.From
+            |> List.sortBy (fun transfer ->
+                transfer.Claims |> List.forall (fun claim -> claim.Refund <> refund.Id))
+        let steps, _ = List.mapFold (resizedOn rules now refund) part.OfSeller from
+        [ for before, (after, movements) in List.zip from steps -> before, after, movements ]
+
     /// The refund had succeeded and failed after all: everything it did is undone, once, and each seller is made
     /// whole: by letting the claim go where nothing has moved, else by another transfer.
     let internal undone rules now (refund: Refund) (order: Order) licenses transfers =
@@ -246,25 +285,8 @@ module Settlement =
         | Orders.Refused _
         | Orders.Unchanged -> Quarantined OrderNotRefundable
         | Orders.Advanced next ->
-            let steps = [
-                for transfer: Transfer in transfers do
-                    match Transfer.apply rules now (TransferSignal.RefundUndone refund.Id) transfer with
-                    | Transfers.Advanced(after, movements) -> transfer, after, movements
-                    | Transfers.Unchanged
-                    | Transfers.Refused _ -> ()
-            ]
-            let booked = [
-                for leg in order.Legs do
-                    match refund.Shares |> List.tryFind (fun share -> share.Seller = leg.Seller) with
-                    | Some share ->
-                        let given = ofLeg leg transfers |> List.sumBy _.ClaimedBy(refund.Id)
-                        let fee =
-                            match order.FeePolicy with
-                            | Proportional -> share.Amount - given
-                            | Keep -> 0L
-                        leg.Seller, share.Amount, fee, given
-                    | None -> ()
-            ]
+            let parts = parts refund order next transfers
+            let steps = parts |> List.collect (resized rules now refund)
             Settled {
                 nothing with
                     Order = Some next
@@ -274,8 +296,8 @@ module Settlement =
                         for _, after, movements in steps do
                             yield! Transfer.compensations movements after now
                     ]
-                    Claimed = [ for before, after, _ in steps -> before, after ]
-                    Postings = Ledger.ofRefundUndone booked @ postings steps
+                    Claimed = changed steps
+                    Postings = Ledger.ofRefundUndone (booked parts) @ postings steps
             }
 
     let private released (refund: Refund) (order: Order) =

@@ -119,7 +119,7 @@ module Specification =
             TransferSeen [ stripeTransfer; certain (StripeTransferId.Parse "tr_2") ]
             TransferSignal.RefundSucceeded { Refund = RefundId(id 1); Amount = 40L }
             TransferSignal.RefundSucceeded { Refund = RefundId(id 2); Amount = 60L }
-            TransferSignal.RefundUndone(RefundId(id 1))
+            ClaimResized { Refund = RefundId(id 1); Amount = 0L }
         ]
         @ List.map ReversalAnswered (answers stripeReversal SellerFunds)
         @ [
@@ -142,7 +142,7 @@ module Specification =
             | ReversalAnswered _ -> Transfer.claimed transferRules now transfer
             | TransferSeen _
             | TransferSignal.RefundSucceeded _
-            | TransferSignal.RefundUndone _
+            | ClaimResized _
             | ReversalSeen _
             | LookUpFailed
             | StripeIdMissing

@@ -21,15 +21,26 @@ type Settling =
     | Returned of Reversal: StripeReversalId option * Adopted: int64
     /// An operator gave it up.
     | Forgiven
-    /// Its refund failed after all, and nothing had moved or nothing has to move back.
+    /// No refund accounts for it any more, and nothing had moved.
     | Dropped
 
-/// `Compensated`: its refund failed after all, and the seller is made whole by another transfer.
-type SettledClaim = { Claim: Claim; Settling: Settling; Compensated: bool }
+/// `Kept`: how much of it refunds still account for, if one failed after it had succeeded. The seller has been made
+/// whole for the rest by another transfer.
+type SettledClaim = { Claim: Claim; Settling: Settling; Kept: int64 option }
+
+module SettledClaim =
+    let counts settled =
+        match settled.Settling, settled.Kept with
+        | Dropped, _ -> 0L
+        | (Withheld | Returned _ | Forgiven), Some kept -> kept
+        | (Withheld | Returned _ | Forgiven), None -> settled.Claim.Amount
 
 /// The claim that is being taken back now. One at a time: Stripe locks the transfer meanwhile.
-/// `Undone`: its refund failed after all, but the reversal may already have happened; only Stripe can tell.
-type Taking = { Claim: Claim; Adopted: int64; Attempt: Attempt; Undone: bool }
+/// `Kept`: refunds account for only so much of it by now, but the whole may already be back; only Stripe can tell.
+type Taking = { Claim: Claim; Adopted: int64; Attempt: Attempt; Kept: int64 option }
+
+module Taking =
+    let counts taking = taking.Kept |> Option.defaultValue taking.Claim.Amount
 
 /// Why Veza stopped trying.
 type GivenUp =
@@ -75,8 +86,9 @@ type TransferSignal =
     /// What a look-up by metadata found: nothing, one, or more than one.
     | TransferSeen of Found: StripeTransferId list
     | RefundSucceeded of Claim: Claim
-    /// The refund behind a claim failed after it had succeeded: the seller is to be made whole.
-    | RefundUndone of Refund: RefundId
+    /// Refunds account for this much of the claim, because one failed after it had succeeded, or because a later
+    /// one takes up what is on its way back.
+    | ClaimResized of Claim: Claim
     | ReversalAnswered of ReversalAnswer: Answer<StripeReversalId>
     | ReversalSeen of Sight: ReversalSight
     /// The look-up itself got no answer.
@@ -109,8 +121,8 @@ type Movement =
     /// A claim that was withheld is owed to the seller again, by the same transfer.
     | ClaimRestored of Amount: int64
     /// What was taken for a refund that failed after all is owed to the seller again, by a transfer of its own.
-    | CompensationOwed of Claim: Claim
-    /// A claim that had been given up does not exist any more.
+    | CompensationOwed of Difference: Claim * Kept: int64
+    /// So much of a claim that had been given up does not exist any more.
     | ForgivenessUndone of Amount: int64
 
 /// A seller's share of one order. It begins with `schedule`, changes through `apply`, returns from rows with
@@ -199,24 +211,12 @@ type Transfer = private {
         ]
         - List.sum [ for claim in transfer.Outstanding -> claim.Amount ]
 
-    /// What the refund asks, or has taken, of this transfer; nothing if its claim was dropped.
-    member transfer.ClaimedBy refund =
-        List.sum [
-            for claim in transfer.Outstanding do
-                if claim.Refund = refund then
-                    claim.Amount
-            for settled in transfer.settled do
-                if settled.Claim.Refund = refund && not settled.Settling.IsDropped then
-                    settled.Claim.Amount
-        ]
-
-    /// What is being taken back for a refund that has failed meanwhile: until Stripe has told, nobody knows
-    /// whether it is free.
+    /// What is being taken back though no refund accounts for it any more: free for the next one, but not to be
+    /// asked for once more until Stripe has told.
     member transfer.Undoing =
         match transfer.status with
         | ReversalPending(_, taking)
-        | PermanentlyFailed(ReversingFailed(_, taking), _) ->
-            if taking.Undone then taking.Claim.Amount else 0L
+        | PermanentlyFailed(ReversingFailed(_, taking), _) -> taking.Claim.Amount - Taking.counts taking
         | PermanentlyFailed(SendingFailed _, _)
         | Pending _
         | Failed _
@@ -224,6 +224,32 @@ type Transfer = private {
         | Reversed _
         | Cancelled
         | WrittenOff _ -> 0L
+
+    /// The claims not yet settled, by what refunds account for.
+    member transfer.ToTake = [
+        match transfer.status with
+        | ReversalPending(_, taking)
+        | PermanentlyFailed(ReversingFailed(_, taking), _) -> {
+            taking.Claim with
+                Amount = Taking.counts taking
+          }
+        | PermanentlyFailed(SendingFailed _, _)
+        | Pending _
+        | Failed _
+        | Completed _
+        | Reversed _
+        | Cancelled
+        | WrittenOff _ -> ()
+        yield! transfer.queue
+    ]
+
+    /// All claims, by what refunds account for.
+    member transfer.Claims =
+        transfer.ToTake
+        @ [
+            for settled in transfer.settled do
+                { settled.Claim with Amount = SettledClaim.counts settled }
+        ]
 
 /// What became of a signal.
 type TransferOutcome =

@@ -22,9 +22,9 @@ module Transfer =
     }
 
     /// Owed at once, because the refund for which it was taken from the seller failed after all.
-    let private compensate (claim: Claim) (transfer: Transfer) now = {
+    let private compensate (claim: Claim) kept (transfer: Transfer) now = {
         schedule
-            (TransferId.Compensating(transfer.id, claim.Refund))
+            (TransferId.Compensating(transfer.id, claim.Refund, kept))
             transfer.order
             transfer.seller
             transfer.account
@@ -38,7 +38,7 @@ module Transfer =
     let compensations movements transfer now = [
         for movement in movements do
             match movement with
-            | CompensationOwed claim -> compensate claim transfer now
+            | CompensationOwed(difference, kept) -> compensate difference kept transfer now
             | MoneySent _
             | MoneyReturned _
             | ClaimWithheld _
@@ -64,8 +64,8 @@ module Transfer =
             transfer |> sendSeen rules now attempt found
         | (Pending attempt | Failed attempt), RefundSucceeded claim ->
             transfer |> claimingUnsent claim attempt
-        | (Pending attempt | Failed attempt), RefundUndone refund ->
-            transfer |> TransferUndoing.unsent refund attempt
+        | (Pending attempt | Failed attempt), ClaimResized claim ->
+            transfer |> TransferResizing.unsent claim attempt
         | (Pending attempt | Failed attempt), LookUpFailed ->
             transfer |> stays (Pending(postponed rules.Sending now attempt))
         | Pending attempt, RetryRequested when attempt.Waiting.IsForPlatformFunds ->
@@ -80,7 +80,7 @@ module Transfer =
             transfer |> isThe receipt id
         | Completed receipt, RefundSucceeded claim ->
             claiming claim transfer (fun next -> Advanced(withTheSeller now receipt next, []))
-        | (Completed _ | Reversed _), RefundUndone refund -> transfer |> TransferUndoing.atRest refund
+        | (Completed _ | Reversed _), ClaimResized claim -> transfer |> TransferResizing.atRest claim
         | (Completed _ | Reversed _), (ReversalAnswered(Accepted id) | ReversalSeen { Ours = Some id }) ->
             transfer |> isKnownReversal id
         | Completed _, (TransferAnswered _ | TransferSeen _ | ReversalAnswered _ | ReversalSeen _) ->
@@ -98,9 +98,9 @@ module Transfer =
         | ReversalPending(receipt, taking), StripeIdMissing ->
             transfer |> stays (PermanentlyFailed(ReversingFailed(receipt, taking), NoStripeId))
         | ReversalPending _, RefundSucceeded claim -> claiming claim transfer (fun next -> Advanced(next, []))
-        | ReversalPending(receipt, taking), RefundUndone refund ->
+        | ReversalPending(receipt, taking), ClaimResized claim ->
             transfer
-            |> TransferUndoing.whileTaking now refund receipt taking (fun taking ->
+            |> TransferResizing.whileTaking now claim receipt taking (fun taking ->
                 ReversalPending(receipt, taking))
         | ReversalPending(receipt, taking), RetryRequested when taking.Attempt.Waiting.IsForSellerFunds ->
             let attempt = again Due now taking.Attempt
@@ -131,8 +131,8 @@ module Transfer =
             Unchanged
         | PermanentlyFailed(SendingFailed attempt, _), RefundSucceeded claim ->
             transfer |> claimingUnsent claim attempt
-        | PermanentlyFailed(SendingFailed attempt, _), RefundUndone refund ->
-            transfer |> TransferUndoing.unsent refund attempt
+        | PermanentlyFailed(SendingFailed attempt, _), ClaimResized claim ->
+            transfer |> TransferResizing.unsent claim attempt
         | PermanentlyFailed(SendingFailed attempt, _), RetryRequested ->
             transfer |> stays (Pending(restarted now attempt))
         | PermanentlyFailed(SendingFailed _, _), WriteOffRequested -> closedUnsent transfer
@@ -156,9 +156,9 @@ module Transfer =
         | PermanentlyFailed(ReversingFailed _, _), (LookUpFailed | StripeIdMissing) -> Unchanged
         | PermanentlyFailed(ReversingFailed _, _), RefundSucceeded claim ->
             claiming claim transfer (fun next -> Advanced(next, []))
-        | PermanentlyFailed(ReversingFailed(receipt, taking), why), RefundUndone refund ->
+        | PermanentlyFailed(ReversingFailed(receipt, taking), why), ClaimResized claim ->
             transfer
-            |> TransferUndoing.whileTaking now refund receipt taking (fun taking ->
+            |> TransferResizing.whileTaking now claim receipt taking (fun taking ->
                 PermanentlyFailed(ReversingFailed(receipt, taking), why))
         | PermanentlyFailed(ReversingFailed(receipt, taking), _), RetryRequested ->
             let taking = { taking with Attempt = restarted now taking.Attempt }
@@ -169,7 +169,7 @@ module Transfer =
 
         | Cancelled, (TransferAnswered(Accepted _) | TransferSeen(_ :: _)) -> Refused MovedAfterAll
         | Cancelled, (TransferAnswered _ | TransferSeen [] | LookUpFailed) -> Unchanged
-        | Cancelled, RefundUndone refund -> transfer |> TransferUndoing.atRest refund
+        | Cancelled, ClaimResized claim -> transfer |> TransferResizing.atRest claim
         | Cancelled, RefundSucceeded claim -> claiming claim transfer (fun _ -> Refused NothingToReverse)
         | Cancelled, (ReversalAnswered _ | ReversalSeen _ | StripeIdMissing) -> Refused NothingSent
         | Cancelled, (RetryRequested | WriteOffRequested) -> Refused NotRetryable
@@ -186,7 +186,7 @@ module Transfer =
         | WrittenOff _, (ReversalAnswered _ | ReversalSeen _) -> Unchanged
         | WrittenOff(Some id), RefundSucceeded claim ->
             claiming claim transfer (fun next -> Advanced(withTheSeller now (Named id) next, []))
-        | WrittenOff receipt, RefundUndone refund -> transfer |> TransferUndoing.writtenOff now refund receipt
+        | WrittenOff receipt, ClaimResized claim -> transfer |> TransferResizing.writtenOff now claim receipt
         | WrittenOff None, RefundSucceeded claim -> claiming claim transfer (fun next -> writtenOff next None)
         | WrittenOff _, (RetryRequested | WriteOffRequested) -> Refused NotRetryable
 
@@ -249,7 +249,7 @@ module Transfer =
             | TransferAnswered _
             | TransferSeen _
             | RefundSucceeded _
-            | RefundUndone _
+            | ClaimResized _
             | ReversalAnswered _
             | ReversalSeen _
             | LookUpFailed

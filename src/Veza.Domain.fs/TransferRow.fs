@@ -41,8 +41,8 @@ type ReversalRow = {
     AdoptedAmount: int64
     Status: string
     StripeReversalId: string | null
-    /// Its refund failed after all: made good already, or to be made good once Stripe has told.
-    Undone: bool
+    /// How much of it refunds account for, if that became less after it was settled or sent.
+    Kept: Nullable<int64>
 }
 
 module TransferRow =
@@ -122,7 +122,7 @@ module TransferRow =
 
     /// Every claim on the transfer, oldest first.
     let reversals (transfer: Transfer) : ReversalRow list =
-        let row position (claim: Claim) status adopted (stripeId: string | null) undone = {
+        let row position (claim: Claim) status adopted (stripeId: string | null) kept = {
             TransferId = transfer.id.Value
             RefundId = claim.Refund.Value
             Position = position
@@ -130,14 +130,14 @@ module TransferRow =
             AdoptedAmount = adopted
             Status = status
             StripeReversalId = stripeId
-            Undone = undone
+            Kept = Option.toNullable kept
         }
 
         let settled =
             transfer.settled
             |> List.mapi (fun position settled ->
                 let row status adopted stripeId =
-                    row position settled.Claim status adopted stripeId settled.Compensated
+                    row position settled.Claim status adopted stripeId settled.Kept
                 match settled.Settling with
                 | Withheld -> row "withheld" 0L null
                 | Returned(reversal, adopted) ->
@@ -151,9 +151,9 @@ module TransferRow =
                 let position = settled.Length + offset
                 match transfer.status with
                 | PermanentlyFailed(ReversingFailed(_, taking), _) when taking.Claim = claim ->
-                    row position claim "failed" taking.Adopted null taking.Undone
+                    row position claim "failed" taking.Adopted null taking.Kept
                 | ReversalPending(_, taking) when taking.Claim = claim ->
-                    row position claim "pending" taking.Adopted null taking.Undone
+                    row position claim "pending" taking.Adopted null taking.Kept
                 | PermanentlyFailed _
                 | ReversalPending _
                 | Pending _
@@ -161,7 +161,7 @@ module TransferRow =
                 | Completed _
                 | Reversed _
                 | Cancelled
-                | WrittenOff _ -> row position claim "pending" 0L null false)
+                | WrittenOff _ -> row position claim "pending" 0L null None)
 
         settled @ outstanding
 
@@ -233,7 +233,7 @@ module TransferRow =
                 Claim = claimOf claim
                 Adopted = row.Adopted
                 Attempt = attempt
-                Undone = claim.Undone
+                Kept = Option.ofNullable claim.Kept
             })
         | None -> Error "The claim being taken is missing."
 
@@ -304,7 +304,7 @@ module TransferRow =
                             | Some settling -> {
                                 Claim = claimOf claim
                                 Settling = settling
-                                Compensated = claim.Undone
+                                Kept = Option.ofNullable claim.Kept
                               }
                             | None -> ()
                     ]

@@ -19,7 +19,7 @@ module internal TransferSteps =
 
     let settle claim settling transfer = {
         transfer with
-            settled = transfer.settled @ [ { Claim = claim; Settling = settling; Compensated = false } ]
+            settled = transfer.settled @ [ { Claim = claim; Settling = settling; Kept = None } ]
     }
 
     /// The seller has the money, less what was taken back; the oldest waiting claim, if there is one, is next.
@@ -28,7 +28,7 @@ module internal TransferSteps =
 
         match transfer.queue, receipt with
         | claim :: rest, _ ->
-            let taking = { Claim = claim; Adopted = 0L; Attempt = startAt now Due; Undone = false }
+            let taking = { Claim = claim; Adopted = 0L; Attempt = startAt now Due; Kept = None }
             { transfer with status = ReversalPending(receipt, taking); queue = rest }
         | [], Named id when isWrittenOff -> { transfer with status = WrittenOff(Some id) }
         | [], _ when transfer.Withheld + transfer.Returned = transfer.amount.Minor -> {
@@ -43,9 +43,11 @@ module internal TransferSteps =
             [ MoneySent(transfer.Sendable) ]
         )
 
-    /// The claim's money is back. If its refund has failed meanwhile, it is owed to the seller once more.
+    /// The claim's money is back. What refunds do not account for any more is owed to the seller once more.
     let givenBack now receipt taking settling transfer =
-        let settled = { Claim = taking.Claim; Settling = settling; Compensated = taking.Undone }
+        let settled = { Claim = taking.Claim; Settling = settling; Kept = taking.Kept }
+        let kept = Taking.counts taking
+        let difference = { taking.Claim with Amount = taking.Claim.Amount - kept }
         Advanced(
             withTheSeller now receipt {
                 transfer with
@@ -54,21 +56,25 @@ module internal TransferSteps =
             },
             [
                 MoneyReturned taking.Claim.Amount
-                if taking.Undone then
-                    CompensationOwed taking.Claim
+                if difference.Amount > 0L then
+                    CompensationOwed(difference, kept)
             ]
         )
 
-    /// Nothing of the claim has moved, and nothing has to.
-    let dropped now receipt taking transfer =
-        let next = settle taking.Claim Dropped { transfer with trouble = None }
-        Advanced(withTheSeller now receipt next, [])
+    /// Nothing of the claim has moved: what refunds still account for is asked for, under a new key.
+    let letGo now receipt taking transfer =
+        let claim = { taking.Claim with Amount = Taking.counts taking }
+        if claim.Amount = 0L then
+            let next = settle taking.Claim Dropped { transfer with trouble = None }
+            Advanced(withTheSeller now receipt next, [])
+        else
+            let attempt = again Due now (renewed taking.Attempt)
+            let taking = { taking with Claim = claim; Kept = None; Attempt = attempt }
+            transfer |> stays (ReversalPending(receipt, taking))
 
     /// Takes the waiting claims off a transfer that certainly has not been sent.
     let withholding transfer =
-        let settled = [
-            for claim in transfer.queue -> { Claim = claim; Settling = Withheld; Compensated = false }
-        ]
+        let settled = [ for claim in transfer.queue -> { Claim = claim; Settling = Withheld; Kept = None } ]
         let next = { transfer with settled = transfer.settled @ settled; queue = [] }
         let next =
             if next.Sendable = 0L then
@@ -174,13 +180,13 @@ module internal TransferSteps =
         match Operation.next now taking.Attempt.Operation answer with
         | Done reversalId ->
             transfer |> givenBack now receipt taking (Returned(Some reversalId, taking.Adopted))
-        // Where another claim would take a new key, an undone one is let go: it certainly moved nothing.
-        | Declined _ when taking.Undone -> transfer |> dropped now receipt taking
+        // Where another claim would take a new key, one that shrank meanwhile is let go: nothing has moved.
+        | Declined _ when taking.Kept.IsSome -> transfer |> letGo now receipt taking
         | Declined refusal -> transfer |> reversalRefused rules now receipt taking refusal
         | Hindered hindrance ->
             let attempt = hindered rules.Reversing now hindrance taking.Attempt
-            if taking.Undone && attempt.Operation.Certainty.IsUnsent then
-                transfer |> dropped now receipt taking
+            if taking.Kept.IsSome && attempt.Operation.Certainty.IsUnsent then
+                transfer |> letGo now receipt taking
             else
                 transfer |> stays (waiting receipt taking attempt)
         | AskAgain doubt when isExhausted rules.Reversing taking.Attempt ->
@@ -196,8 +202,8 @@ module internal TransferSteps =
         let attempt = taking.Attempt
         let isAnew = attempt.Move.IsProve || Operation.keyIsStale now attempt.Operation
 
-        if taking.Undone && isAnew then
-            transfer |> dropped now receipt taking
+        if taking.Kept.IsSome && isAnew then
+            transfer |> letGo now receipt taking
         elif attempt.Move.IsProve then
             transfer |> stays (waiting receipt taking (again Due now (renewed attempt)))
         elif isExhausted rules.Reversing attempt then
@@ -211,7 +217,7 @@ module internal TransferSteps =
     let reversalSeen rules now receipt taking sight (transfer: Transfer) =
         let left = taking.Claim.Amount - taking.Adopted
         let foreign = sight.AmountReversed - transfer.Returned - taking.Adopted
-        let cover = if taking.Undone then 0L else max 0L (min foreign left)
+        let cover = if taking.Kept.IsSome then 0L else max 0L (min foreign left)
 
         match sight.Ours with
         | Some reversalId ->
@@ -223,14 +229,15 @@ module internal TransferSteps =
             transfer |> stays (waiting receipt taking (again Due now (renewed taking.Attempt)))
         | None -> transfer |> reversalAbsent rules now receipt taking
 
-    /// An operator gives up what is still to be taken back. A claim whose refund has failed is no loss.
-    let writtenOff transfer receipt =
-        let forgiving (transfer: Transfer, movements) claim =
-            if transfer.Undoing > 0L && List.tryHead transfer.Outstanding = Some claim then
-                settle claim Dropped transfer, movements
+    /// An operator gives up what is still to be taken back, as far as refunds account for it.
+    let writtenOff (transfer: Transfer) receipt =
+        let forgiving (transfer, movements) (asked: Claim, accounted: Claim) =
+            if accounted.Amount = 0L then
+                settle asked Dropped transfer, movements
             else
-                settle claim Forgiven transfer, movements @ [ ClaimForgiven claim.Amount ]
-        let next, movements = List.fold forgiving (transfer, []) transfer.Outstanding
+                settle accounted Forgiven transfer, movements @ [ ClaimForgiven accounted.Amount ]
+        let claims = List.zip transfer.Outstanding transfer.ToTake
+        let next, movements = List.fold forgiving (transfer, []) claims
         Advanced({ next with queue = []; status = WrittenOff receipt }, movements)
 
     let closedUnsent transfer =

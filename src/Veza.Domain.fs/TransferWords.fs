@@ -35,7 +35,7 @@ module TransferWords =
         | TransferSeen [ _ ] -> "transfer_found"
         | TransferSeen(_ :: _ :: _) -> "several_transfers_found"
         | RefundSucceeded _ -> "refund_succeeded"
-        | RefundUndone _ -> "refund_undone"
+        | ClaimResized _ -> "claim_resized"
         | ReversalAnswered(Accepted _) -> "reversal_accepted"
         | ReversalAnswered(Denied _) -> "reversal_refused"
         | ReversalAnswered(NotExecuted _) -> "reversal_not_executed"

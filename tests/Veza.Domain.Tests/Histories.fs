@@ -92,7 +92,11 @@ let private signal =
             (fun number amount -> RefundSucceeded(claim number amount))
             (Gen.choose (1, 4))
             (Gen.elements [ 10_00L; 25_00L; 100_00L ])
-        1, Gen.map (fun number -> RefundUndone(RefundId(guid number))) (Gen.choose (1, 4))
+        1,
+        Gen.map2
+            (fun number amount -> ClaimResized(claim number amount))
+            (Gen.choose (1, 4))
+            (Gen.elements [ 0L; 5_00L; 25_00L; 100_00L ])
         4,
         Gen.map
             ReversalAnswered

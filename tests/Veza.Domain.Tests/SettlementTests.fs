@@ -43,8 +43,7 @@ let private take world (effect: Effect) = {
 let private settle world verdict =
     match verdict with
     | Settled effect -> take world effect
-    | AlreadyKnown
-    | Postponed -> world
+    | AlreadyKnown -> world
     | Quarantined why -> failtest $"quarantined: {why}"
 
 let private start basket = {

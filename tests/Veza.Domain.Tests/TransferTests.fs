@@ -157,7 +157,7 @@ let refunding =
                 Expect.equal (TransferWords.status story.Transfer.Status) "reversed" "the money is back"
                 Expect.equal
                     story.Transfer.Settled
-                    [ { Claim = claim 1 100_00L; Settling = Returned(None, 100_00L); Compensated = false } ]
+                    [ { Claim = claim 1 100_00L; Settling = Returned(None, 100_00L); Kept = None } ]
                     "and recorded as adopted"
             }
             test "reversed in part by somebody else: the rest is still taken" {

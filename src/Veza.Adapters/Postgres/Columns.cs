@@ -18,6 +18,8 @@ sealed class Columns<TRow>(NpgsqlBatchCommand command, IReadOnlyList<TRow> rows)
 
     public Columns<TRow> Bigint(Func<TRow, long> read) => Add(NpgsqlDbType.Bigint, read);
 
+    public Columns<TRow> OptionalBigint(Func<TRow, long?> read) => Add(NpgsqlDbType.Bigint, read);
+
     public Columns<TRow> Time(Func<TRow, DateTimeOffset?> read) => Add(NpgsqlDbType.TimestampTz, read);
 
     Columns<TRow> Add<T>(NpgsqlDbType type, Func<TRow, T> read)

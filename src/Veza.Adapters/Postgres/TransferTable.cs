@@ -16,7 +16,7 @@ static class TransferTable
         """;
 
     const string Reversals = """
-        select transfer_id, refund_id, position, amount, adopted_amount, status, stripe_reversal_id, undone
+        select transfer_id, refund_id, position, amount, adopted_amount, status, stripe_reversal_id, kept
         from seller_transfer_reversals where transfer_id
         """;
 
@@ -208,11 +208,11 @@ static class TransferTable
         var command = new NpgsqlBatchCommand(
             """
             insert into seller_transfer_reversals as r (transfer_id, refund_id, position, amount, adopted_amount,
-                status, stripe_reversal_id, undone, created_at, updated_at)
+                status, stripe_reversal_id, kept, created_at, updated_at)
             select c.*, $9, $9 from unnest($1, $2, $3, $4, $5, $6, $7, $8) as c
             on conflict (transfer_id, refund_id) do update
             set position = excluded.position, adopted_amount = excluded.adopted_amount, status = excluded.status,
-                stripe_reversal_id = excluded.stripe_reversal_id, undone = excluded.undone, updated_at = excluded.updated_at
+                stripe_reversal_id = excluded.stripe_reversal_id, kept = excluded.kept, updated_at = excluded.updated_at
             """
         );
         new Columns<ReversalRow>(command, moved)
@@ -223,7 +223,7 @@ static class TransferTable
             .Bigint(row => row.AdoptedAmount)
             .Text(row => row.Status)
             .Text(row => row.StripeReversalId)
-            .Flag(row => row.Undone);
+            .OptionalBigint(row => row.Kept);
         command.Parameters.Add(Reading.At(now));
         batch.BatchCommands.Add(command);
     }
@@ -266,6 +266,6 @@ static class TransferTable
             adoptedAmount: reader.GetInt64(4),
             status: reader.GetString(5),
             stripeReversalId: reader.TextOrNull(6),
-            undone: reader.GetBoolean(7)
+            kept: reader.IsDBNull(7) ? null : reader.GetInt64(7)
         );
 }

@@ -13,7 +13,7 @@ public sealed class Views(NpgsqlDataSource database)
     const string Reversals = """
         (select coalesce(json_agg(json_build_object('refund_id', r.refund_id, 'amount', r.amount,
             'adopted_amount', r.adopted_amount, 'stripe_reversal_id', r.stripe_reversal_id, 'status', r.status,
-            'undone', r.undone,
+            'kept_amount', coalesce(r.kept, case when r.status = 'cancelled' then 0 else r.amount end),
             'created_at', r.created_at, 'updated_at', r.updated_at) order by r.position), '[]')
         from seller_transfer_reversals r where r.transfer_id = t.id)
         """;
@@ -154,7 +154,7 @@ public sealed class Views(NpgsqlDataSource database)
                 left join lateral (
                     select coalesce(sum(amount) filter (where status = 'withheld'), 0) as withheld,
                         coalesce(sum(amount) filter (where status = 'reversed'), 0) as reversed,
-                        coalesce(sum(amount) filter (where status in ('pending', 'failed') and not undone), 0)
+                        coalesce(sum(coalesce(kept, amount)) filter (where status in ('pending', 'failed')), 0)
                             as waiting
                     from seller_transfer_reversals where transfer_id = t.id) s on true
                 group by e.currency) b on true

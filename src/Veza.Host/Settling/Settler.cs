@@ -121,7 +121,6 @@ sealed class Settler(Settings settings)
                 return new Conclusion(EventState.Processed);
             },
             alreadyKnown: () => new Conclusion(EventState.Known),
-            postponed: () => new Conclusion(EventState.Parked, "undo_in_progress"),
             quarantined: why => new Conclusion(EventState.Quarantined, why.Word())
         );
 

@@ -13,7 +13,7 @@ create index seller_transfers_compensating on seller_transfers (order_id) where 
 create index seller_transfers_compensating_seller on seller_transfers (seller_id) where compensates is not null;
 
 alter table seller_transfer_reversals
-    add column undone boolean not null default false,
+    add column kept bigint check (kept between 0 and amount),
     drop constraint seller_transfer_reversals_status_check,
     add constraint seller_transfer_reversals_status_check
         check (status in ('pending', 'failed', 'reversed', 'withheld', 'written_off', 'cancelled'));

@@ -1,0 +1,227 @@
+/// Veza's own flows, as the host composes them, on the store in memory and the providers' models.
+module Veza.Simulation.Hosts
+
+open System
+open System.Collections.Generic
+open System.Net.Http
+open System.Threading
+open System.Threading.Tasks
+open Microsoft.Extensions.Configuration
+open Microsoft.Extensions.Logging.Abstractions
+open Veza.Adapters.Hyperswitch
+open Veza.Adapters.Storage
+open Veza.Adapters.Stripe
+open Veza.Domain
+open Veza.Domain.Orders
+open Veza.Domain.Transfers
+open Veza.Host
+open Veza.Host.Settling
+open Veza.Host.Workers
+open Veza.Simulation.HyperswitchModel
+open Veza.Simulation.MemoryStore
+open Veza.Simulation.Scheduler
+open Veza.Simulation.StripeModel
+
+let private none = CancellationToken.None
+
+/// The defaults of the host, read by the host's own reader.
+let settings =
+    let given =
+        dict [
+            "DATABASE_URL", "postgres://nowhere/veza"
+            "HYPERSWITCH_BASE_URL", "http://hyperswitch"
+            "HYPERSWITCH_API_KEY", "key"
+            "STRIPE_SECRET_KEY", "sk_test_simulation"
+        ]
+    let configuration =
+        ConfigurationBuilder()
+            .AddInMemoryCollection(given |> Seq.map (fun pair -> KeyValuePair(pair.Key, pair.Value)))
+            .Build()
+    SettingsReader(configuration).Read() |> Unchecked.nonNull
+
+type World = {
+    Scheduler: Scheduler
+    Tables: Tables
+    Stripe: StripeModel
+    Hyperswitch: Lazy<HyperswitchModel>
+    Hosts: List<Host>
+    LostCommits: unit -> int
+}
+
+and Host(id: int, world: World) =
+    let scheduler = world.Scheduler
+    let tables = world.Tables
+    let store = MemoryStore(id, scheduler, tables, world.LostCommits())
+    let istore = store :> IStore
+    let clock = scheduler.Clock
+    let conflicts = Conflicts(istore, clock)
+    let wakes = Wakes()
+    let settler = Settler settings
+    let stripe =
+        let http = new HttpClient(new StripeNetwork(id, world.Stripe), Timeout = Timeout.InfiniteTimeSpan)
+        TransferCaller(StripeConnect(http, "http://stripe", "sk_test_simulation"))
+    let hyperswitch =
+        let http =
+            new HttpClient(
+                new HyperswitchNetwork(id, world.Hyperswitch.Value),
+                Timeout = Timeout.InfiniteTimeSpan,
+                BaseAddress = Uri "http://hyperswitch/"
+            )
+        HyperswitchClient(http, null)
+    let orders = OrderDesk(istore, conflicts, clock)
+    let payments =
+        PaymentDesk(
+            settings,
+            istore,
+            conflicts,
+            hyperswitch,
+            settler,
+            wakes,
+            clock,
+            NullLogger<PaymentDesk>.Instance
+        )
+    let refunds =
+        RefundDesk(
+            settings,
+            istore,
+            conflicts,
+            hyperswitch,
+            settler,
+            wakes,
+            clock,
+            NullLogger<RefundDesk>.Instance
+        )
+    let transfers = TransferDesk(settings, istore, conflicts, wakes, clock)
+    let inbox = new InboxWorker(istore, conflicts, settler, wakes, clock, NullLogger<InboxWorker>.Instance)
+    let sweeper =
+        new Sweeper(settings, istore, payments, refunds, wakes, clock, NullLogger<Sweeper>.Instance)
+    let worker work (chosen: WorkSettings) =
+        new TransferWorker(
+            work,
+            chosen,
+            settings,
+            istore,
+            conflicts,
+            stripe,
+            wakes.Sending,
+            clock,
+            NullLogger<TransferWorker>.Instance
+        )
+    let sending = worker Work.Sending settings.Transfers
+    let reversing = worker Work.Reversing settings.Reversals
+
+    /// The worker's loop without its timers: claim, ask for all at once, store what comes back.
+    let move (worker: TransferWorker) =
+        task {
+            let! claimed = worker.Claim()
+            let fly (transfer: Versioned<Transfer>) : Task =
+                task {
+                    let! result = worker.Perform(transfer, none)
+                    match result with
+                    | null -> ()
+                    | result -> do! worker.Store [| result |]
+                }
+            do! Task.WhenAll [ for transfer in claimed -> fly transfer ]
+        }
+
+    /// What a worker does with a fault: it says so and comes again; leases bring back what it held.
+    let guarded name (turn: unit -> Task) : Task =
+        task {
+            try
+                do! turn ()
+            with
+            | :? ViolationException as violation ->
+                scheduler.Say($"host {id}", $"{name}: {violation.Message}")
+            | fault -> scheduler.Say($"host {id}", $"{name} fails: {fault.Message}")
+        }
+
+    let tried name (turn: unit -> Task) =
+        task {
+            try
+                do! turn ()
+                return true
+            with fault ->
+                scheduler.Say($"host {id}", $"{name} fails: {fault.Message}")
+                return false
+        }
+
+    let earliest (times: DateTimeOffset seq) =
+        let mutable least = ValueNone
+        for time in times do
+            match least with
+            | ValueSome known when known <= time -> ()
+            | ValueSome _
+            | ValueNone -> least <- ValueSome time
+        least
+
+    let nextTransfer isWork () =
+        earliest (
+            seq {
+                for KeyValue(_, struct (row, _, _)) in tables.Transfers do
+                    if isWork row.Status then
+                        row.DueAt.Value
+            }
+        )
+
+    let mutable lastSweep = scheduler.Now
+
+    let nextSweep () =
+        let due =
+            earliest (
+                seq {
+                    for KeyValue(_, struct (row, _)) in tables.Refunds do
+                        if row.DueAt.HasValue then
+                            row.DueAt.Value
+                    for payment in tables.Payments.Values do
+                        if payment.Due.HasValue then
+                            payment.Due.Value
+                    for event in tables.Events do
+                        if event.State = "parked" then
+                            lastSweep + settings.SweepInterval
+                }
+            )
+        due |> ValueOption.map (fun time -> max time (lastSweep + settings.SweepInterval))
+
+    let nextEvent () =
+        let isWaiting =
+            tables.Events
+            |> Seq.exists (fun row ->
+                row.State = "received" && not (tables.Locks.ContainsKey $"event {row.Event.Seq}"))
+        if isWaiting then ValueSome scheduler.Now else ValueNone
+
+    let sweep () : Task =
+        lastSweep <- scheduler.Now
+        sweeper.Sweep none
+
+    let takeEvents () : Task =
+        task {
+            try
+                let! _ = inbox.Process(200, none)
+                ()
+            with _ ->
+                do! inbox.ProcessOneByOne none
+        }
+
+    member _.Id = id
+    member _.DropConnections() = store.DropConnections()
+
+    member _.Start() =
+        let isOwed status = status = "pending" || status = "failed"
+        let isDueBack status = status = "reversal_pending"
+        let add name next turn = scheduler.Add(id, name, next, (fun () -> guarded name turn))
+        add "sending" (nextTransfer isOwed) (fun () -> move sending)
+        add "reversing" (nextTransfer isDueBack) (fun () -> move reversing)
+        add "inbox" nextEvent takeEvents
+        add "sweeper" nextSweep sweep
+
+    // What comes from outside. False if it is to be asked again.
+
+    member _.Receive event = tried "intake" (fun () -> istore.RecordEvents([| event |], scheduler.Now, none))
+    member _.Create(order: Order) = tried "order" (fun () -> orders.Create(order, "{}", "shop", none))
+    member _.Pay order = tried "payment" (fun () -> payments.Pay(order, null, "shop", none))
+
+    member _.Refund(id, order, request) =
+        tried "refund" (fun () -> refunds.Refund(id, order, request, null, "shop", none))
+
+    member _.Tell(transfer, signal) =
+        tried "operator" (fun () -> transfers.Tell(transfer, signal, "operator", null, none))

@@ -1,0 +1,284 @@
+/// One run: a plan played to its end, healed, and audited; and what to do with one that fails.
+module Veza.Simulation.Runs
+
+open System
+open System.Collections.Generic
+open System.Threading.Tasks
+open Veza.Adapters.Storage
+open Veza.Domain
+open Veza.Domain.Orders
+open Veza.Domain.Refunds
+open Veza.Domain.Transfers
+open Veza.Simulation.Hosts
+open Veza.Simulation.HyperswitchModel
+open Veza.Simulation.MemoryStore
+open Veza.Simulation.Plans
+open Veza.Simulation.Scheduler
+open Veza.Simulation.StripeModel
+open Veza.Simulation.Truth
+
+type Result = { Violations: string list; Steps: int; Story: string list; Moves: int }
+
+let private certain result =
+    match result with
+    | Ok value -> value
+    | Error why -> failwith $"%A{why}"
+
+/// Everything of one run.
+type private Stage(plan: Plan) =
+    let scheduler = Scheduler plan.Seed
+    let books = emptyBooks ()
+    let tables = Tables()
+    let asked = { Purchases = Dictionary(); Refunds = Dictionary() }
+    let mutable weather = plan.Weather
+    let hosts = List<Host>()
+    let mutable world = Unchecked.defaultof<World>
+    let mutable hostCount = 0
+    let mutable refundCount = 0
+
+    let alive () = hosts |> Seq.filter (fun host -> not (scheduler.IsDead host.Id)) |> List.ofSeq
+
+    /// Asks one host after another until one has done it: a client repeats what got no answer, under the same id.
+    let rec insist (what: Host -> Task<bool>) =
+        match alive () with
+        | [] -> scheduler.After(TimeSpan.FromMinutes 1., (fun () -> insist what))
+        | alive ->
+            let host = alive[scheduler.Random.Next alive.Length]
+            let task = what host
+            let rec check () =
+                if task.IsCompletedSuccessfully && task.Result then
+                    ()
+                elif task.IsCompleted || scheduler.IsDead host.Id then
+                    insist what
+                else
+                    scheduler.After(TimeSpan.FromMinutes 2., check)
+            scheduler.After(TimeSpan.FromMinutes 2., check)
+
+    let deliver event = insist (fun host -> host.Receive event)
+
+    let startHost () =
+        hostCount <- hostCount + 1
+        let host = Host(hostCount, world)
+        hosts.Add host
+        host.Start()
+
+    let kill number =
+        for host in hosts do
+            if host.Id = number then
+                scheduler.Kill number
+                host.DropConnections()
+                scheduler.After(TimeSpan.FromSeconds 30., startHost)
+
+    do
+        let hyperswitch = lazy HyperswitchModel(scheduler, books, (fun () -> weather), deliver)
+        world <- {
+            Scheduler = scheduler
+            Tables = tables
+            Stripe = StripeModel(scheduler, books, (fun () -> weather))
+            Hyperswitch = hyperswitch
+            Hosts = hosts
+            LostCommits = fun () -> weather.LostCommit
+        }
+
+    let seller number = certain (SellerId.Parse $"seller{number}")
+
+    let buy number lines bps keeps code =
+        let order = Names.id "order" number
+        let currency = certain (Currency.parse code)
+        let policy = if keeps then Keep else Proportional
+        let rows = [
+            for place, (from, gross) in List.indexed lines ->
+                {
+                    Id = LineId(Names.id "line" (number * 100 + place))
+                    License = LicenseId(Names.id "license" (number * 100 + place))
+                    Product = $"product {place}"
+                    Seller = seller from
+                    Quantity = 1
+                    UnitAmount = gross
+                    LicenseKind = "standard"
+                    LicenseExpiresAt = None
+                    RefundedBy = None
+                }
+        ]
+        let terms = [
+            for from in List.distinct (List.map fst lines) ->
+                {
+                    Seller = seller from
+                    Account = certain (StripeAccountId.Parse(account from))
+                    FeeBps = bps
+                    Transfer = TransferId(Names.id "transfer" (number * 100 + from))
+                }
+        ]
+        let made = certain (Order.create (OrderId order) "buyer" currency policy rows terms)
+        let purchase = { Order = order; Currency = code; Bps = bps; Keeps = keeps; Lines = lines }
+        asked.Purchases.Add(number, purchase)
+        insist (fun host -> host.Create made)
+
+    let payment number =
+        let name = (PaymentId.For(OrderId asked.Purchases[number].Order)).Value
+        match books.Payments.TryGetValue name with
+        | true, payment -> Some payment
+        | false, _ -> None
+
+    /// The buyer can pay once the shop has the payment.
+    let rec buyerPays number succeeds tries =
+        match payment number with
+        | Some payment -> world.Hyperswitch.Value.Pay(payment, succeeds)
+        | None when tries > 0 ->
+            scheduler.After(TimeSpan.FromMinutes 10., (fun () -> buyerPays number succeeds (tries - 1)))
+        | None -> ()
+
+    let refund number ask =
+        refundCount <- refundCount + 1
+        let id = Names.id "refund" refundCount
+        asked.Refunds.Add(id, (number, ask))
+        let request =
+            match ask with
+            | AskAmount amount -> RefundRequest.Amount amount
+            | AskLine line -> RefundRequest.Lines [ LineId(Names.id "line" (number * 100 + line)) ]
+            | AskRest -> RefundRequest.AllThatIsLeft
+        insist (fun host -> host.Refund(id, asked.Purchases[number].Order, request))
+
+    let failed () = [
+        for KeyValue(id, struct (row, _, _)) in tables.Transfers do
+            if row.Status = "permanently_failed" || row.Status = "failed" then
+                id
+    ]
+
+    let retryAll () =
+        for id in failed () do
+            insist (fun host -> host.Tell(id, TransferSignal.RetryRequested))
+
+    let reverseByHand number =
+        let order = asked.Purchases[number].Order
+        for KeyValue(_, struct (row, claims, _)) in tables.Transfers do
+            if row.OrderId = order && row.Status = "reversal_pending" then
+                let claim = claims |> List.find (fun claim -> claim.RefundId = row.Taking.Value)
+                for transfer in books.Transfers do
+                    if
+                        Some transfer.Id = Option.ofObj row.StripeTransferId
+                        && transfer.Amount - transfer.Reversed >= claim.Amount
+                    then
+                        transfer.Reversals.Add {
+                            Id = $"trr_hand{transfer.Reversals.Count}_{transfer.Id}"
+                            Amount = claim.Amount
+                            Operation = "by hand"
+                            At = scheduler.Now
+                        }
+
+    let perform act =
+        scheduler.Say("—", describe act)
+        match act with
+        | Buys(order, lines, bps, keeps, currency) -> buy order lines bps keeps currency
+        | Pays(order, succeeds) when asked.Purchases.ContainsKey order ->
+            insist (fun host -> host.Pay asked.Purchases[order].Order)
+            scheduler.After(TimeSpan.FromMinutes 3., (fun () -> buyerPays order succeeds 20))
+        | Refunds(order, ask) when asked.Purchases.ContainsKey order -> refund order ask
+        | BankReturns order when asked.Purchases.ContainsKey order ->
+            let id = asked.Purchases[order].Order.ToString "D"
+            books.Refunds.Values
+            |> Seq.filter (fun refund -> refund.Payment.Order = id && refund.Status = "succeeded")
+            |> Seq.tryLast
+            |> Option.iter world.Hyperswitch.Value.Undo
+        | ReversesByHand order when asked.Purchases.ContainsKey order -> reverseByHand order
+        | Pays _
+        | Refunds _
+        | BankReturns _
+        | ReversesByHand _ -> ()
+        | PaysOut number ->
+            let acct = account number
+            books.PaidOut[acct] <- books.PaidOut.GetValueOrDefault(acct, 0L) + balance books acct
+        | PlatformRunsDry -> books.PlatformDrained <- true
+        | PlatformFills -> books.PlatformDrained <- false
+        | HostDies number ->
+            let alive = alive ()
+            if not alive.IsEmpty then
+                kill alive[number % alive.Length].Id
+        | OperatorRetries -> retryAll ()
+
+    let moves () =
+        books.Transfers.Count
+        + books.Refunds.Count
+        + Seq.sumBy (fun (transfer: StripeTransfer) -> transfer.Reversals.Count) books.Transfers
+
+    /// Plays until nothing is left to do before the horizon. The auditor looks whenever something has moved.
+    let play (days: float) =
+        let horizon = scheduler.Now.AddDays days
+        let mutable faults = []
+        let mutable seen = -1
+        let mutable goes = true
+        while goes && faults.IsEmpty do
+            goes <- scheduler.Step horizon
+            let now = moves ()
+            if now <> seen then
+                seen <- now
+                faults <- Auditor.watch asked books
+            if scheduler.Steps > 60_000 then
+                faults <- [ "It never comes to rest." ]
+        faults
+
+    /// The world turns kind: balances are filled, nothing is lost any more, operators look after what has failed.
+    let rec heal rounds =
+        weather <- Weather.fair
+        books.PlatformDrained <- false
+        books.PaidOut.Clear()
+        retryAll ()
+        match play 40. with
+        | [] when rounds > 0 && not (failed ()).IsEmpty -> heal (rounds - 1)
+        | faults -> faults
+
+    member _.Scheduler = scheduler
+    member _.Kill = kill
+
+    member _.Play() =
+        startHost ()
+        startHost ()
+        for minutes, act in plan.Acts do
+            scheduler.After(TimeSpan.FromMinutes(float minutes), (fun () -> perform act))
+        let faults =
+            match play 40. with
+            | [] ->
+                match heal 4 with
+                | [] -> Auditor.watch asked books @ Auditor.settle asked books tables
+                | faults -> faults
+            | faults -> faults
+        { Violations = faults; Steps = scheduler.Steps; Story = List.ofSeq scheduler.Log; Moves = moves () }
+
+let play plan = Stage(plan).Play()
+
+/// The same plan, with a host killed at one step: before or after whatever happens there.
+let playCrashingAt step plan =
+    let stage = Stage plan
+    stage.Scheduler.CrashAt(step, stage.Kill)
+    stage.Play()
+
+/// Leaves out whatever is not needed for the failure.
+let shrink plan =
+    let stillFails plan = not (play plan).Violations.IsEmpty
+    let calmer = { plan with Weather = Weather.fair }
+    let plan = if stillFails calmer then calmer else plan
+    let rec without place plan =
+        if place >= plan.Acts.Length then
+            plan
+        else
+            let shorter = { plan with Acts = List.removeAt place plan.Acts }
+            if stillFails shorter then
+                without place shorter
+            else
+                without (place + 1) plan
+    without 0 plan
+
+/// A failing seed as a short story.
+let tell plan (result: Result) =
+    let lines = [
+        $"Seed {plan.Seed} fails:"
+        for violation in List.truncate 5 result.Violations do
+            $"  ✗ {violation}"
+        "Shrunk to:"
+        for minutes, act in plan.Acts do
+            $"  {minutes, 5} min  {describe act}"
+        "The end of it:"
+        for line in List.skip (max 0 (result.Story.Length - 60)) result.Story do
+            "  " + line
+    ]
+    String.concat "\n" lines

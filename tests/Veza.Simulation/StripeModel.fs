@@ -1,0 +1,242 @@
+/// Stripe as psp-facts describes it: keys that store answers, server errors included, and are forgotten after 24
+/// hours; refusals, locks and limits before anything begins; answers that get lost.
+module Veza.Simulation.StripeModel
+
+open System
+open System.Collections.Generic
+open System.Net
+open System.Net.Http
+open System.Text
+open System.Text.Json
+open System.Threading.Tasks
+open System.Web
+open Veza.Simulation.Scheduler
+open Veza.Simulation.Truth
+open Veza.Simulation.Weather
+
+type private Stored = { Parameters: string; Status: int; Body: string; At: DateTimeOffset }
+
+let respond (status: int) (body: string) (headers: (string * string) list) =
+    let response = new HttpResponseMessage(enum<HttpStatusCode> status)
+    response.Content <- new StringContent(body, Encoding.UTF8, "application/json")
+    for name, value in headers do
+        response.Headers.TryAddWithoutValidation(name, value) |> ignore
+    response
+
+let private meta (metadata: IEnumerable<KeyValuePair<string, string>>) =
+    String.Join(",", [ for KeyValue(name, value) in metadata -> $"\"{name}\":\"{value}\"" ])
+
+let private reversalJson (transfer: StripeTransfer) (reversal: StripeReversal) =
+    $$$"""{"id":"{{{reversal.Id}}}","object":"transfer_reversal","amount":{{{reversal.Amount}}},"currency":"{{{transfer.Currency}}}","created":{{{reversal.At.ToUnixTimeSeconds()}}},"metadata":{"operation_id":"{{{reversal.Operation}}}"},"transfer":"{{{transfer.Id}}}"}"""
+
+let private transferJson (transfer: StripeTransfer) =
+    let isReversed =
+        if transfer.Reversed = transfer.Amount then
+            "true"
+        else
+            "false"
+    $$$"""{"id":"{{{transfer.Id}}}","object":"transfer","amount":{{{transfer.Amount}}},"amount_reversed":{{{transfer.Reversed}}},"currency":"{{{transfer.Currency}}}","created":{{{transfer.Created.ToUnixTimeSeconds()}}},"destination":"{{{transfer.Destination}}}","livemode":false,"metadata":{{{{meta transfer.Metadata}}}},"reversed":{{{isReversed}}},"transfer_group":"{{{transfer.Group}}}"}"""
+
+let private listJson (items: string list) =
+    $$$"""{"object":"list","url":"/v1","has_more":false,"data":[{{{String.Join(",", items)}}}]}"""
+
+let private error (kind: string) (code: string) (message: string) =
+    let code = if code = "" then "" else $$$""","code":"{{{code}}}" """
+    $$$"""{"error":{"type":"{{{kind}}}"{{{code}}},"message":"{{{message}}}"}}"""
+
+type StripeModel(scheduler: Scheduler, books: Books, weather: unit -> Weather) =
+    let keys = Dictionary<string, Stored>()
+    let running = HashSet<string>()
+    let mutable count = 0
+
+    let name prefix =
+        count <- count + 1
+        $"{prefix}_{count}"
+
+    let say what = scheduler.Say("Stripe", what)
+
+    let create (form: Collections.Specialized.NameValueCollection) =
+        let value (field: string) = string form[field]
+        let amount = int64 (value "amount")
+        if books.PlatformDrained then
+            400,
+            error
+                "invalid_request_error"
+                "balance_insufficient"
+                "You have insufficient funds in your Stripe account."
+        elif scheduler.Chance (weather ()).Refused then
+            400,
+            error "invalid_request_error" "transfers_not_allowed" "This account cannot receive transfers."
+        else
+            let transfer = {
+                Id = name "tr"
+                Destination = value "destination"
+                Currency = value "currency"
+                Amount = amount
+                Group = value "transfer_group"
+                Metadata =
+                    dict [
+                        for key in [ "order_id"; "transfer_id"; "operation_id"; "attempt" ] ->
+                            key, value $"metadata[{key}]"
+                    ]
+                    |> Dictionary
+                Created = scheduler.Now
+                Reversals = List()
+            }
+            books.Transfers.Add transfer
+            say $"sends {amount} to {transfer.Destination} ({transfer.Id})"
+            200, transferJson transfer
+
+    let reverse (id: string) (form: Collections.Specialized.NameValueCollection) =
+        match books.Transfers |> Seq.tryFind (fun transfer -> transfer.Id = id) with
+        | None -> 404, error "invalid_request_error" "resource_missing" $"No such transfer: '{id}'"
+        | Some transfer ->
+            let amount = int64 (string form["amount"])
+            let left = transfer.Amount - transfer.Reversed
+            if left = 0L then
+                400, error "invalid_request_error" "" $"The transfer {id} is already fully reversed."
+            elif amount > left then
+                400,
+                error "invalid_request_error" "" "Transfer reversal amount is greater than unreversed amount."
+            elif balance books transfer.Destination < amount then
+                400,
+                error
+                    "invalid_request_error"
+                    ""
+                    "The recipient of this transfer does not have sufficient funds in their Stripe balance."
+            elif scheduler.Chance (weather ()).Refused then
+                400, error "invalid_request_error" "account_invalid" "This account cannot be debited now."
+            else
+                let reversal = {
+                    Id = name "trr"
+                    Amount = amount
+                    Operation = string form["metadata[operation_id]"]
+                    At = scheduler.Now
+                }
+                transfer.Reversals.Add reversal
+                say $"takes {amount} of {id} back ({reversal.Id})"
+                200, reversalJson transfer reversal
+
+    let perform (path: string) form =
+        if path = "/v1/transfers" then
+            create form
+        else
+            reverse (path.Split('/')[3]) form
+
+    let read (uri: Uri) =
+        let query = HttpUtility.ParseQueryString uri.Query
+        let path = uri.AbsolutePath
+        if path = "/v1/transfers" then
+            let matches (transfer: StripeTransfer) =
+                match Option.ofObj query["transfer_group"] with
+                | Some group -> transfer.Group = group
+                | None -> transfer.Destination = string query["destination"]
+            200,
+            listJson [ for transfer in Seq.rev (Seq.filter matches books.Transfers) -> transferJson transfer ]
+        else
+            let id = path.Split('/')[3]
+            match books.Transfers |> Seq.tryFind (fun transfer -> transfer.Id = id) with
+            | None -> 404, error "invalid_request_error" "resource_missing" $"No such transfer: '{id}'"
+            | Some transfer when path.EndsWith "/reversals" ->
+                200, listJson [ for reversal in Seq.rev transfer.Reversals -> reversalJson transfer reversal ]
+            | Some transfer -> 200, transferJson transfer
+
+    let answered (key: string) (path: string) (text: string) =
+        let parameters = path + "?" + text
+        match keys.TryGetValue key with
+        | true, stored when scheduler.Now - stored.At < TimeSpan.FromHours 24. ->
+            if stored.Parameters <> parameters then
+                books.Complaints.Add $"The key {key} was used with other parameters."
+                400,
+                error
+                    "idempotency_error"
+                    ""
+                    "Keys for idempotent requests can only be used with the same parameters.",
+                []
+            else
+                stored.Status, stored.Body, [ "Idempotent-Replayed", "true" ]
+        | _ ->
+            if key = "" || key.Length > 255 then
+                books.Complaints.Add $"A key of {key.Length} characters was sent."
+            let form = HttpUtility.ParseQueryString text
+            let fails = scheduler.Chance (weather ()).ServerError
+            let takesEffect = scheduler.Chance 50
+            let status, body =
+                if fails && not takesEffect then
+                    500, error "api_error" "" "Something went wrong."
+                else
+                    let status, body = perform path form
+                    if fails && status = 200 then
+                        say "did it, and says 500"
+                        500, error "api_error" "" "Something went wrong."
+                    else
+                        status, body
+            // A missing object is a validation, which is not stored.
+            if status <> 404 then
+                keys[key] <- { Parameters = parameters; Status = status; Body = body; At = scheduler.Now }
+            status,
+            body,
+            (if status = 500 then
+                 [ "Stripe-Should-Retry", "false" ]
+             else
+                 [])
+
+    member _.Answer(host: int, request: HttpRequestMessage) =
+        task {
+            let weather = weather ()
+            let isPost = request.Method = HttpMethod.Post
+            let uri = Unchecked.nonNull request.RequestUri
+            do! scheduler.Pass(host, $"asks Stripe: {request.Method} {uri.AbsolutePath}")
+            if scheduler.Chance weather.LostRequest then
+                say "is not reached"
+                if scheduler.Chance 50 then
+                    raise (HttpRequestException(HttpRequestError.ConnectionError, "Connection refused"))
+                else
+                    raise (TaskCanceledException "The request timed out.")
+            let key =
+                match request.Headers.TryGetValues "Idempotency-Key" with
+                | true, values -> Seq.head (Unchecked.nonNull values)
+                | false, _ -> ""
+            let! status, body, headers =
+                task {
+                    if scheduler.Chance weather.RateLimited then
+                        return
+                            429,
+                            error "invalid_request_error" "rate_limit" "Too many requests.",
+                            [ "Stripe-Rate-Limited-Reason", "global-rate" ]
+                    elif isPost && scheduler.Chance weather.Locked then
+                        return 429, error "invalid_request_error" "lock_timeout" "The object is locked.", []
+                    elif not isPost then
+                        let status, body = read uri
+                        return status, body, []
+                    elif not (running.Add key) then
+                        return
+                            409,
+                            error
+                                "idempotency_error"
+                                "idempotency_key_in_use"
+                                "There is currently another in-progress request using this key.",
+                            []
+                    else
+                        let! text = (Unchecked.nonNull request.Content).ReadAsStringAsync()
+                        let answer = answered key uri.AbsolutePath text
+                        do! scheduler.Pass(0, "Stripe works")
+                        running.Remove key |> ignore
+                        return answer
+                }
+            do! scheduler.Pass(host, $"hears Stripe: {status}")
+            if scheduler.Chance weather.LostAnswer then
+                say $"answers {status}, which is lost"
+                raise (TaskCanceledException "The request timed out.")
+            if status = 200 && scheduler.Chance weather.Garbled then
+                say "answers 200, garbled"
+                return respond 200 "{\"id\":" []
+            else
+                return respond status body headers
+        }
+
+/// What a host's Stripe client is given for a network.
+type StripeNetwork(host: int, stripe: StripeModel) =
+    inherit HttpMessageHandler()
+
+    override _.SendAsync(request, _) = stripe.Answer(host, request)
