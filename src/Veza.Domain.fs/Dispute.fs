@@ -39,7 +39,7 @@ type DisputeSignal =
 
 type DisputeRules = { AskEvery: TimeSpan }
 
-/// Begins with `raise`, changes through `apply`, returns from a row with `ofRow`: no other way.
+/// Begins with `start`, changes through `apply`, returns from a row with `ofRow`: no other way.
 type Dispute = private {
     id: DisputeId
     order: OrderId
@@ -123,7 +123,7 @@ module Dispute =
         | LostByUs, (Open _ | Won) -> Lost(RefundId.OfDispute(id, DisputeWords.stage fact.Stage))
 
     /// First heard of, whatever it says.
-    let raise id order provider amount shares fact rules now = {
+    let start id order provider amount shares fact rules now = {
         id = id
         order = order
         provider = provider

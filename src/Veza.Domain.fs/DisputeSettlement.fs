@@ -97,7 +97,7 @@ module DisputeSettlement =
 
     /// The first word of a dispute.
     let raised rules now id provider amount fact disputeRules (order: Order) licenses transfers =
-        let dispute = Dispute.raise id order.Id provider amount [] fact disputeRules now
+        let dispute = Dispute.start id order.Id provider amount [] fact disputeRules now
         match dispute.Status with
         | Won -> onlyOrder dispute order
         | Open _ -> reserve dispute order ||> onlyOrder

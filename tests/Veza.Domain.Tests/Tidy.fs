@@ -61,7 +61,7 @@ let tests =
         test "dependencies point inwards" {
             let references project = File.ReadAllText(Path.Combine(root, "src", project, project + ".csproj"))
             Expect.isFalse
-                ((references "Veza.Adapters").Contains "Veza.Host")
+                ((references "Veza.Adapters").Contains "Veza.Host.csproj")
                 "the adapters do not know the host"
             Expect.isFalse
                 ((references "Veza.Sandbox").Contains "ProjectReference")

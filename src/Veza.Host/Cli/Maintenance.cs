@@ -145,9 +145,19 @@ static class SpecificationExport
         System.Console.WriteLine(
             format switch
             {
-                "mermaid" => string.Join("\n", Specification.machines.Select(Specification.mermaid)),
-                "json" => JsonSerializer.Serialize(Specification.machines.Select(Describe), Indented),
-                _ => string.Join("\n", Specification.machines.Select(Specification.markdown)),
+                "mermaid" => string.Join("\n", Machines.all().Select(Specification.mermaid)),
+                "json" => JsonSerializer.Serialize(
+                    new
+                    {
+                        machines = Machines.all().Select(Describe),
+                        operation = OperationTable.all.Select(Describe),
+                    },
+                    Indented
+                ),
+                _ => string.Join(
+                    "\n",
+                    Machines.all().Select(Specification.markdown).Append(OperationTable.markdown)
+                ),
             }
         );
         return 0;
@@ -180,5 +190,20 @@ static class SpecificationExport
                     }
                 ),
             }),
+            waits = machine.Waits.Select(wait => new
+            {
+                state = wait.State,
+                owner = wait.Owner,
+                alarm = wait.Alarm,
+            }),
+        };
+
+    static object Describe(Decision decision) =>
+        new
+        {
+            answer = decision.Answer,
+            is_repeat = decision.IsRepeat,
+            key_is_stale = decision.IsStale,
+            next = decision.Next,
         };
 }

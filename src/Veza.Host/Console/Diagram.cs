@@ -24,7 +24,7 @@ static class Diagram
     /// <param name="Kind">Empty for a step forwards; <c>beside</c> within a column; <c>back</c>.</param>
     public sealed record Arrow(string Path, string Kind);
 
-    static readonly Machine Transfers = Specification.machines.First(machine => machine.Name == "transfer");
+    static readonly Machine Transfers = Machines.transfer();
 
     static readonly List<(string From, string To)> Pairs =
     [

@@ -1,0 +1,361 @@
+/// Every machine that Veza runs, in a small world to walk it in: one order of two lines, one seller, fixed time.
+namespace Veza.Domain.Specifications
+
+open System
+open Veza.Domain
+open Veza.Domain.Disputes
+open Veza.Domain.Licenses
+open Veza.Domain.Orders
+open Veza.Domain.Payouts
+open Veza.Domain.Refunds
+open Veza.Domain.Subscriptions
+open Veza.Domain.Transfers
+
+module Machines =
+    let private now = DateTimeOffset.UnixEpoch.AddYears 56
+    let private id (number: int) = Guid(number, 0s, 0s, [| 0uy; 0uy; 0uy; 0uy; 0uy; 0uy; 0uy; 0uy |])
+
+    let private certain result =
+        match result with
+        | Ok value -> value
+        | Error why -> invalidOp $"%A{why}"
+
+    let private seller = certain (SellerId.Parse "seller")
+    let private account = certain (StripeAccountId.Parse "acct_1")
+    let private euro = certain (Currency.parse "EUR")
+    let private stripeTransfer = certain (StripeTransferId.Parse "tr_1")
+    let private stripePayout = certain (StripePayoutId.Parse "po_1")
+    let private stripeReversal = certain (StripeReversalId.Parse "trr_1")
+    let private policy = { MaxRetries = 1; Base = TimeSpan.FromSeconds 1.; Cap = TimeSpan.FromSeconds 10. }
+
+    let private transferRules = {
+        Sending = policy
+        Reversing = policy
+        FundsInterval = TimeSpan.FromHours 1.
+        Lease = TimeSpan.FromMinutes 2.
+    }
+
+    let private refundRules = { SweepAfter = TimeSpan.FromMinutes 2.; AbsentAfter = TimeSpan.FromMinutes 4. }
+    let private refusal cause = { Cause = cause; Code = "code"; Message = "message" }
+
+    let private answers receipt cause = [
+        Accepted receipt
+        Denied(refusal OtherCause, true)
+        Denied(refusal cause, true)
+        NotExecuted RateLimited
+        Answer.InDoubt NoAnswer
+    ]
+
+    let private transferSignals =
+        List.map TransferAnswered (answers stripeTransfer PlatformFunds)
+        @ [
+            TransferAnswered(Duplicate "seen before")
+            TransferSeen []
+            TransferSeen [ stripeTransfer ]
+            TransferSeen [ stripeTransfer; certain (StripeTransferId.Parse "tr_2") ]
+            TransferSignal.RefundSucceeded { Refund = RefundId(id 1); Amount = 40L }
+            TransferSignal.RefundSucceeded { Refund = RefundId(id 2); Amount = 60L }
+            ClaimResized { Refund = RefundId(id 1); Amount = 0L }
+        ]
+        @ List.map ReversalAnswered (answers stripeReversal SellerFunds)
+        @ [
+            ReversalAnswered Missing
+            ReversalAnswered(Duplicate "already reversed")
+            ReversalSeen { Ours = Some stripeReversal; AmountReversed = 40L }
+            ReversalSeen { Ours = None; AmountReversed = 0L }
+            ReversalSeen { Ours = None; AmountReversed = 100L }
+            TransferSignal.LookUpFailed
+            StripeIdMissing
+            TransferSignal.RetryRequested
+            WriteOffRequested
+        ]
+
+    /// A worker's claim comes before every answer, so that a request in doubt is one that was sent.
+    let private transferStep signal (transfer: Transfer) =
+        let transfer =
+            match signal with
+            | TransferAnswered _
+            | ReversalAnswered _ -> Transfer.claimed transferRules now transfer
+            | TransferSeen _
+            | TransferSignal.RefundSucceeded _
+            | ClaimResized _
+            | ReversalSeen _
+            | TransferSignal.LookUpFailed
+            | StripeIdMissing
+            | TransferSignal.RetryRequested
+            | WriteOffRequested -> transfer
+        match Transfer.apply transferRules now signal transfer with
+        | Transfers.Advanced(next, _) -> Some next, None
+        | Transfers.Unchanged -> None, None
+        | Transfers.Refused why -> None, Some $"%A{why}"
+
+    let transfer () =
+        Specification.machine {
+            Called = "transfer"
+            Start =
+                Transfer.schedule
+                    (TransferId(id 3))
+                    (OrderId(id 4))
+                    seller
+                    account
+                    { Minor = 100L; Currency = euro }
+                    now
+                    TimeSpan.Zero
+            Signals = transferSignals
+            SignalWord = TransferWords.signal
+            StatusWord = fun transfer -> TransferWords.status transfer.Status
+            Step = transferStep
+            HasDuty = fun transfer -> (Transfer.duty transfer).IsSome
+            Watch = Watch.ofTransfer
+            Retry = Some TransferSignal.RetryRequested
+            Depth = 5
+        }
+
+    let private shares = [ { Seller = seller; Amount = 100L } ]
+
+    let private refund () =
+        Specification.machine {
+            Called = "refund"
+            Start =
+                Refund.reserve
+                    (RefundId(id 1))
+                    (OrderId(id 4))
+                    { Minor = 100L; Currency = euro }
+                    OfRest
+                    shares
+                    None
+                    refundRules
+                    now
+            Signals = [
+                ProviderSays StillPending
+                ProviderSays HasSucceeded
+                ProviderSays(HasFailed(refusal OtherCause))
+                RefundSignal.ProviderSilent
+                ProviderMissesIt
+                SentAgain
+            ]
+            SignalWord = Refund.signalWord
+            StatusWord = fun refund -> Refund.statusWord refund.Status
+            Step =
+                fun signal refund ->
+                    match Refund.apply refundRules now signal refund with
+                    | Refunds.Advanced next -> Some next, None
+                    | Refunds.Unchanged -> None, None
+                    | Refunds.Refused why -> None, Some $"%A{why}"
+            HasDuty = fun refund -> (Refund.duty refundRules now false refund).IsSome
+            Watch = Watch.ofRefund
+            Retry = None
+            Depth = 5
+        }
+
+    let private line number amount : Line = {
+        Id = LineId(id number)
+        License = LicenseId(id (number + 100))
+        Product = "product"
+        Seller = seller
+        Quantity = 1
+        UnitAmount = amount
+        LicenseKind = "standard"
+        LicenseExpiresAt = None
+        RefundedBy = None
+    }
+
+    let private terms = { Seller = seller; Account = account; FeeBps = 1000; Transfer = TransferId(id 3) }
+
+    let private order () =
+        let part = {
+            Refund = RefundId(id 1)
+            Scope = OfAmount
+            Shares = [ { Seller = seller; Amount = 40L } ]
+        }
+        let rest = {
+            Refund = RefundId(id 2)
+            Scope = OfAmount
+            Shares = [ { Seller = seller; Amount = 60L } ]
+        }
+
+        Specification.machine {
+            Called = "order"
+            Start =
+                Order.create (OrderId(id 4)) "buyer" euro Proportional [ line 5 60L; line 6 40L ] [ terms ]
+                |> certain
+            Signals = [
+                PaymentRequested
+                PaymentSucceeded
+                PaymentHasFailed
+                OrderSignal.CancelRequested
+                RefundReserved part
+                RefundHasSucceeded part
+                RefundReserved rest
+                RefundHasSucceeded rest
+                RefundReleased part
+                OrderSignal.RefundUndone part
+            ]
+            SignalWord = OrderWords.signal
+            StatusWord = fun order -> OrderWords.status order.Status
+            Step =
+                fun signal order ->
+                    match Order.apply signal order with
+                    | Orders.Advanced next -> Some next, None
+                    | Orders.Unchanged -> None, None
+                    | Orders.Refused(OrderRefusal.MoreThanIsLeft _) -> None, Some "MoreThanIsLeft"
+                    | Orders.Refused why -> None, Some $"%A{why}"
+            HasDuty = fun order -> order.Status.IsAwaitingPayment || order.Status.IsPaymentFailed
+            Watch = Watch.ofOrder
+            Retry = None
+            Depth = 8
+        }
+
+    let private license () =
+        Specification.machine {
+            Called = "license"
+            Start =
+                License.grant
+                    (LicenseId(id 7))
+                    (OrderId(id 4))
+                    (LineId(id 5))
+                    "buyer"
+                    "product"
+                    "standard"
+                    None
+            Signals = [ LineRefunded(RefundId(id 1)); LicenseSignal.RefundUndone ]
+            SignalWord = License.signalWord
+            StatusWord = fun license -> License.statusWord license.Status
+            Step =
+                fun signal license ->
+                    match License.apply signal license with
+                    | Licenses.Advanced next -> Some next, None
+                    | Licenses.Unchanged -> None, None
+            HasDuty = fun _ -> false
+            Watch = fun _ -> None
+            Retry = None
+            Depth = 3
+        }
+
+    let private sight says = { StripeId = stripePayout; Says = says }
+
+    let private payoutRules = {
+        Trying = policy
+        Lease = TimeSpan.FromMinutes 2.
+        AskEvery = TimeSpan.FromHours 1.
+    }
+
+    let private payout () =
+        Specification.machine {
+            Called = "payout"
+            Start = Payout.request (PayoutId(id 8)) seller account { Minor = 100L; Currency = euro } now
+            Signals =
+                List.map PayoutAnswered (answers (sight IsPending) PlatformFunds)
+                @ [
+                    PayoutAnswered(Duplicate "seen before")
+                    PayoutSeen []
+                    PayoutSeen [ sight IsPending ]
+                    PayoutSeen [ sight IsPending; sight IsPaid ]
+                    PayoutReported(sight IsPending)
+                    PayoutReported(sight IsInTransit)
+                    PayoutReported(sight IsPaid)
+                    PayoutReported(sight IsCanceled)
+                    PayoutReported(sight (PayoutFact.HasFailed(refusal OtherCause)))
+                    PayoutSignal.LookUpFailed
+                    PayoutSignal.RetryRequested
+                ]
+            SignalWord = PayoutWords.signal
+            StatusWord = fun payout -> PayoutWords.status payout.Status
+            Step =
+                fun signal payout ->
+                    let payout =
+                        match signal with
+                        | PayoutAnswered _ -> Payout.claimed payoutRules now payout
+                        | PayoutSeen _
+                        | PayoutReported _
+                        | PayoutSignal.LookUpFailed
+                        | PayoutSignal.RetryRequested -> payout
+                    match Payout.apply payoutRules now signal payout with
+                    | Payouts.Advanced next -> Some next, None
+                    | Payouts.Unchanged -> None, None
+                    | Payouts.Refused why -> None, Some $"%A{why}"
+            HasDuty = fun payout -> (Payout.duty payout).IsSome
+            Watch = Watch.ofPayout
+            Retry = Some PayoutSignal.RetryRequested
+            Depth = 5
+        }
+
+    let private subscriptionRules = { Charging = policy; AskEvery = TimeSpan.FromHours 1. }
+
+    /// Time does not pass while a machine is walked, so a day's subscription is looked at two days later.
+    let private subscription () =
+        let paid period = PeriodPaid { Period = period; Try = 0 }
+        Specification.machine {
+            Called = "subscription"
+            Start =
+                Subscription.subscribe
+                    (SubscriptionId(id 9))
+                    "buyer"
+                    { Code = "plan"; Price = { Minor = 100L; Currency = euro }; Interval = Day }
+                    (now.AddDays -2.)
+            Signals = [
+                paid 1
+                paid 2
+                PeriodPaid { Period = 1; Try = 1 }
+                PeriodFailed({ Period = 1; Try = 0 }, refusal OtherCause)
+                PeriodFailed({ Period = 1; Try = 1 }, refusal OtherCause)
+                PeriodFailed({ Period = 2; Try = 0 }, refusal OtherCause)
+                PeriodFailed({ Period = 2; Try = 1 }, refusal OtherCause)
+                ChargeSent
+                SubscriptionSignal.ProviderSilent
+                SubscriptionSignal.CancelRequested
+            ]
+            SignalWord = SubscriptionWords.signal
+            StatusWord = fun subscription -> SubscriptionWords.status subscription.Status
+            Step =
+                fun signal subscription ->
+                    match Subscription.apply subscriptionRules now signal subscription with
+                    | Subscriptions.Advanced next -> Some next, None
+                    | Subscriptions.Unchanged -> None, None
+                    | Subscriptions.Refused why -> None, Some $"%A{why}"
+            HasDuty = fun subscription -> (Subscription.duty now subscription).IsSome
+            Watch = Watch.ofSubscription
+            Retry = None
+            Depth = 6
+        }
+
+    let private disputeRules = { DisputeRules.AskEvery = TimeSpan.FromHours 12. }
+
+    let private dispute () =
+        Specification.machine {
+            Called = "dispute"
+            Start =
+                Dispute.start
+                    (DisputeId(id 10))
+                    (OrderId(id 4))
+                    "dp_1"
+                    { Minor = 100L; Currency = euro }
+                    shares
+                    { Stage = PreDispute; Ruling = Opened }
+                    disputeRules
+                    now
+            Signals = [
+                for stage in [ PreDispute; Stage.Dispute; Arbitration ] do
+                    for ruling in DisputeWords.everyRuling do
+                        ProviderRules { Stage = stage; Ruling = ruling }
+                DisputeSignal.ProviderSilent
+            ]
+            SignalWord = DisputeWords.signal
+            StatusWord = fun dispute -> DisputeWords.status dispute.Status
+            Step =
+                fun signal dispute ->
+                    match Dispute.apply disputeRules now signal dispute with
+                    | Disputes.Advanced next -> Some next, None
+                    | Disputes.Unchanged -> None, None
+            HasDuty = fun dispute -> dispute.Status.IsOpen
+            Watch = Watch.ofDispute
+            Retry = None
+            Depth = 6
+        }
+
+    /// Walked when somebody first asks.
+    let private walked =
+        lazy [ order (); refund (); transfer (); license (); payout (); subscription (); dispute () ]
+
+    /// In reading order.
+    let all () = walked.Value

@@ -1,0 +1,163 @@
+/// Who moves whatever waits, when, and who is told if nothing moves. Nothing waits unwatched: a test walks every state
+/// of every machine and asks.
+namespace Veza.Domain
+
+open System
+open Veza.Domain.Disputes
+open Veza.Domain.Orders
+open Veza.Domain.Payouts
+open Veza.Domain.Refunds
+open Veza.Domain.Subscriptions
+open Veza.Domain.Transfers
+
+type Owner =
+    | TransferWorker
+    | ReversalWorker
+    | PayoutWorker
+    | SubscriptionWorker
+    /// Asks the provider about what should have been heard of.
+    | Sweeper
+    | Operator
+
+/// What somebody is told when a wait has become too long. Each has its runbook.
+type Alarm =
+    | TransferStuck
+    | ReversalStuck
+    | SellerFundsMissing
+    | PlatformFundsMissing
+    | TransferNeedsOperator
+    | RefundUndecided
+    | PaymentUndecided
+    | PayoutStuck
+    | PayoutNeedsOperator
+    | SubscriptionUnpaid
+    | DisputeUndecided
+
+type Watch = {
+    Owner: Owner
+    /// When it is looked at next; where none stands here, with its payment (payments.due_at).
+    Next: DateTimeOffset option
+    Alarm: Alarm
+}
+
+module Alarm =
+    let word alarm =
+        match alarm with
+        | TransferStuck -> "transfer_stuck"
+        | ReversalStuck -> "reversal_stuck"
+        | SellerFundsMissing -> "seller_funds_missing"
+        | PlatformFundsMissing -> "platform_funds_missing"
+        | TransferNeedsOperator -> "transfer_needs_operator"
+        | RefundUndecided -> "refund_undecided"
+        | PaymentUndecided -> "payment_undecided"
+        | PayoutStuck -> "payout_stuck"
+        | PayoutNeedsOperator -> "payout_needs_operator"
+        | SubscriptionUnpaid -> "subscription_unpaid"
+        | DisputeUndecided -> "dispute_undecided"
+
+    let every = [
+        TransferStuck
+        ReversalStuck
+        SellerFundsMissing
+        PlatformFundsMissing
+        TransferNeedsOperator
+        RefundUndecided
+        PaymentUndecided
+        PayoutStuck
+        PayoutNeedsOperator
+        SubscriptionUnpaid
+        DisputeUndecided
+    ]
+
+    /// How long past its own next time something may wait before somebody is told.
+    let patience alarm =
+        match alarm with
+        | TransferStuck
+        | ReversalStuck
+        | PayoutStuck -> TimeSpan.FromMinutes 15.
+        | PlatformFundsMissing
+        | TransferNeedsOperator
+        | PayoutNeedsOperator -> TimeSpan.Zero
+        | RefundUndecided -> TimeSpan.FromDays 1.
+        | PaymentUndecided -> TimeSpan.FromDays 2.
+        | SellerFundsMissing
+        | SubscriptionUnpaid -> TimeSpan.FromDays 7.
+        | DisputeUndecided -> TimeSpan.FromDays 60.
+
+module Watch =
+    let ownerWord owner =
+        match owner with
+        | TransferWorker -> "transfer worker"
+        | ReversalWorker -> "reversal worker"
+        | PayoutWorker -> "payout worker"
+        | SubscriptionWorker -> "subscription worker"
+        | Sweeper -> "sweeper"
+        | Operator -> "operator"
+
+    let private by owner alarm next = Some { Owner = owner; Next = Some next; Alarm = alarm }
+
+    let private byAttempt owner stuck (attempt: Attempt) =
+        match attempt.Waiting with
+        | ForPlatformFunds -> by owner PlatformFundsMissing attempt.DueAt
+        | ForSellerFunds -> by owner SellerFundsMissing attempt.DueAt
+        | Due
+        | OnHold
+        | InFlight
+        | ForAnswer
+        | ForRetry
+        | ForProvider -> by owner stuck attempt.DueAt
+
+    let ofTransfer (transfer: Transfer) =
+        match transfer.Status with
+        | TransferStatus.Pending attempt
+        | TransferStatus.Failed attempt -> byAttempt TransferWorker TransferStuck attempt
+        | ReversalPending(_, taking) -> byAttempt ReversalWorker ReversalStuck taking.Attempt
+        | PermanentlyFailed(SendingFailed attempt, _) -> by Operator TransferNeedsOperator attempt.DueAt
+        | PermanentlyFailed(ReversingFailed(_, taking), _) ->
+            by Operator TransferNeedsOperator taking.Attempt.DueAt
+        | TransferStatus.Completed _
+        | Reversed _
+        | TransferStatus.Cancelled
+        | WrittenOff _ -> None
+
+    let ofRefund (refund: Refund) =
+        match refund.Status with
+        | RefundStatus.Pending inquiry
+        | Submitted inquiry -> by Sweeper RefundUndecided inquiry.DueAt
+        | Succeeded
+        | RefundStatus.Failed _ -> None
+
+    /// A failed payment may still succeed: Hyperswitch can make another attempt on it.
+    let ofOrder (order: Order) =
+        match order.Status with
+        | AwaitingPayment
+        | PaymentFailed -> Some { Owner = Sweeper; Next = None; Alarm = PaymentUndecided }
+        | Created
+        | OrderStatus.Completed
+        | OrderStatus.Cancelled
+        | PartiallyRefunded
+        | Refunded -> None
+
+    let ofPayout (payout: Payout) =
+        match payout.Status with
+        | Requested attempt -> byAttempt PayoutWorker PayoutStuck attempt
+        | PayoutStatus.Pending(_, due)
+        | InTransit(_, due) -> by PayoutWorker PayoutStuck due
+        | PayoutStatus.InDoubt attempt -> by Operator PayoutNeedsOperator attempt.DueAt
+        | Paid _
+        | PayoutStatus.Canceled _
+        | PayoutStatus.Failed _ -> None
+
+    let ofSubscription (subscription: Subscription) =
+        match subscription.Status with
+        | PendingPayment charge
+        | PastDue(charge, _) -> by SubscriptionWorker SubscriptionUnpaid charge.DueAt
+        | Active(_, until) -> by SubscriptionWorker SubscriptionUnpaid until
+        | SubscriptionStatus.Canceled _
+        | Expired _ -> None
+
+    let ofDispute (dispute: Dispute) =
+        match dispute.Status with
+        | Open due -> by Sweeper DisputeUndecided due
+        | Won
+        | Lost _ -> None
