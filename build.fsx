@@ -202,6 +202,18 @@ Target.create "Spec" (fun _ ->
         "specification"
     ])
 
+Target.description
+    "Play seeds of the simulation for as long as you like: -- --seeds N --minutes M, or -- --seed SEED"
+Target.create "Simulate" (fun _ ->
+    dotnet [ "build"; "tests/Veza.Simulation"; "-nologo"; "-v"; "quiet"; "-c"; "Release" ]
+    run
+        (Path.GetFullPath "artifacts/bin/Veza.Simulation/release/Veza.Simulation")
+        ("--simulate" :: forProgram))
+
+Target.description
+    "Break the domain in small ways and see whether the tests notice: -- --every N, --only FILE, --planted"
+Target.create "Mutate" (fun _ -> dotnet ("fsi" :: "tests/mutate.fsx" :: forProgram))
+
 Target.description "Build, check the style and run every test"
 Target.create "Verify" ignore
 
@@ -217,6 +229,8 @@ Target.create "Verify" ignore
 "Postgres" ==> "Bench" |> ignore
 "Restore" ==> "Publish" |> ignore
 "Build" ==> "Spec" |> ignore
+"Restore" ==> "Simulate" |> ignore
+"Build" ==> "Mutate" |> ignore
 
 let failed =
     try

@@ -201,6 +201,8 @@ let settle (asked: Asked) (books: Books) (tables: Tables) = [
         if not (List.contains row.Status [ "completed"; "reversed"; "cancelled" ]) then
             $"Transfer {id} rests as {row.Status} ({row.WaitingFor})."
 
+    yield! tables.Deadlocks
+
     for event in tables.Events do
         if event.State = "poisoned" || event.State = "received" then
             $"Event {event.Event.Type} rests as {event.State}: {event.Reason}."

@@ -49,6 +49,10 @@ type Tables() =
     member val Entries = List<struct (Guid * string * string * int64)>()
     /// Who holds a row: until the end of its transaction.
     member val Locks = Dictionary<string, obj>()
+    /// Who waits for which row.
+    member val Waiting = Dictionary<obj, string>(HashIdentity.Reference)
+    /// PostgreSQL breaks them after a second; there should be none to break.
+    member val Deadlocks = List<string>()
 
     member tables.Order id =
         let struct (row, lines, legs, version) = tables.Orders[id]
@@ -89,7 +93,21 @@ type private Transaction(host: int, scheduler: Scheduler, tables: Tables, lostCo
                 | true, owner -> obj.ReferenceEquals(owner, transaction)
                 | false, _ -> true
             if not (mine ()) then
+                tables.Waiting[transaction] <- key
+                let rec leadsBack key =
+                    match tables.Locks.TryGetValue key with
+                    | true, owner when obj.ReferenceEquals(owner, transaction) -> true
+                    | true, owner ->
+                        match tables.Waiting.TryGetValue owner with
+                        | true, next -> leadsBack next
+                        | false, _ -> false
+                    | false, _ -> false
+                if leadsBack key then
+                    tables.Waiting.Remove transaction |> ignore
+                    tables.Deadlocks.Add $"Two transactions waited for each other over {key}."
+                    raise (PassingException "deadlock detected")
                 do! scheduler.PassWhen(host, $"waits for {key}", mine)
+                tables.Waiting.Remove transaction |> ignore
             if tables.Locks.TryAdd(key, transaction) then
                 held.Add key
         }
@@ -100,7 +118,8 @@ type private Transaction(host: int, scheduler: Scheduler, tables: Tables, lostCo
                 do! transaction.Lock key
         }
 
-    member _.Release() =
+    member transaction.Release() =
+        tables.Waiting.Remove transaction |> ignore
         for key in held do
             tables.Locks.Remove key |> ignore
         held.Clear()

@@ -21,7 +21,13 @@ type Act =
     | OperatorRetries
 
 /// Minutes from the start.
-type Plan = { Seed: int; Weather: Weather; Acts: (int * Act) list }
+type Plan = {
+    Seed: int
+    Weather: Weather
+    Acts: (int * Act) list
+    /// How long it plays before the world turns kind.
+    Days: float
+}
 
 let describe act =
     match act with
@@ -95,4 +101,9 @@ let ofSeed seed =
             minute (), OperatorRetries
     ]
 
-    { Seed = seed; Weather = (if random.Next 4 = 0 then fair else foul); Acts = List.sortBy fst acts }
+    {
+        Seed = seed
+        Weather = (if random.Next 4 = 0 then fair else foul)
+        Acts = List.sortBy fst acts
+        Days = 5.
+    }

@@ -213,7 +213,7 @@ type private Stage(plan: Plan) =
             if now <> seen then
                 seen <- now
                 faults <- Auditor.watch asked books
-            if scheduler.Steps > 60_000 then
+            if scheduler.Steps > 30_000 then
                 faults <- [ "It never comes to rest." ]
         faults
 
@@ -223,7 +223,7 @@ type private Stage(plan: Plan) =
         books.PlatformDrained <- false
         books.PaidOut.Clear()
         retryAll ()
-        match play 40. with
+        match play 10. with
         | [] when rounds > 0 && not (failed ()).IsEmpty -> heal (rounds - 1)
         | faults -> faults
 
@@ -236,7 +236,7 @@ type private Stage(plan: Plan) =
         for minutes, act in plan.Acts do
             scheduler.After(TimeSpan.FromMinutes(float minutes), (fun () -> perform act))
         let faults =
-            match play 40. with
+            match play plan.Days with
             | [] ->
                 match heal 4 with
                 | [] -> Auditor.watch asked books @ Auditor.settle asked books tables

@@ -44,6 +44,9 @@ type private Timer(callback: TimerCallback, state: obj | null, cancel: Timer -> 
 /// What brings a run to an end before its time.
 exception Crashed of Host: int
 
+/// Whether the story tells of every gate, for somebody who looks for a fault.
+let mutable trace = false
+
 type Scheduler(seed: int) =
     let random = Random seed
     let gates = List<Gate>()
@@ -139,11 +142,18 @@ type Scheduler(seed: int) =
             if choice < ready.Count then
                 let gate = ready[choice]
                 gates.Remove gate |> ignore
-                if steps = crashAt then
+                if trace then
+                    scheduler.Say($"host {gate.Host}", gate.Name)
+                if steps = crashAt && gate.Host > 0 then
                     onCrash gate.Host
                 else
                     gate.Open.SetResult()
             elif choice < ready.Count + idle.Count then
+                if trace then
+                    scheduler.Say(
+                        $"host {idle[choice - ready.Count].Host}",
+                        "begins " + idle[choice - ready.Count].Called
+                    )
                 scheduler.Begin idle[choice - ready.Count]
             else
                 timers.Dequeue () ()

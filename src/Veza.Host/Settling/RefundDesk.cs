@@ -90,16 +90,22 @@ sealed partial class RefundDesk(
     )
     {
         await using var session = await store.Begin(cancellation);
+        // Refunds before orders, as everywhere: two that lock in opposite orders wait for each other.
+        if (await session.Refunds([id], cancellation) is [var known])
+        {
+            return (known.Value, false, null);
+        }
+
         var orders = await session.Orders([orderId], cancellation);
         if (!orders.TryGetValue(orderId, out var order))
         {
             return (null, false, new RefundAnswer.NoSuchOrder());
         }
 
-        var known = await session.Refunds([id], cancellation);
-        if (known.Count > 0)
+        // Somebody may have made it while this one waited for the order.
+        if (await session.Refunds([id], cancellation) is [var made])
         {
-            return (known[0].Value, false, null);
+            return (made.Value, false, null);
         }
 
         var status = order.Value.Status.Word();
