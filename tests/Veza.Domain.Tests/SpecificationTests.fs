@@ -104,6 +104,8 @@ let tests =
             }
         ]
         test "the pages say what the code does" {
+            if Environment.GetEnvironmentVariable "VEZA_MUTATION" = "1" then
+                skiptest "a stale page would notice every mutation; the other tests shall"
             let pages =
                 [ for machine in Machines.all () -> machine.Name, Specification.markdown machine ]
                 @ [ "operation", OperationTable.markdown ]
