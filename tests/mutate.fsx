@@ -108,7 +108,12 @@ let operators = [
 
 let isCode (line: string) =
     let text = line.Trim()
-    not (text.StartsWith "//" || text.StartsWith "open " || text.StartsWith "namespace " || text.StartsWith "module ")
+    not (
+        text.StartsWith "//"
+        || text.StartsWith "open "
+        || text.StartsWith "namespace "
+        || text.StartsWith "module "
+    )
     && not (Regex.IsMatch(text, "^(type|\\||member \\w+\\.\\w+ = \\w+\\.\\w+$).* of "))
     && not (text.StartsWith "Error $")
 
@@ -144,7 +149,11 @@ let mutations =
                                 File = file
                                 Line = number + 1
                                 What = $"condition: {condition.Groups[2].Value} → its opposite"
-                                Text = line.Replace($"if {condition.Groups[2].Value} then", $"if not ({condition.Groups[2].Value}) then")
+                                Text =
+                                    line.Replace(
+                                        $"if {condition.Groups[2].Value} then",
+                                        $"if not ({condition.Groups[2].Value}) then"
+                                    )
                             }
     ]
     |> List.distinct
@@ -155,9 +164,18 @@ let plants = [
     "TransferSteps.fs",
     "doubting doubt transfer |> stays (Pending(spent rules.Sending now transfer ForAnswer attempt))",
     "doubting doubt transfer |> stays (Pending(spent rules.Sending now transfer ForAnswer (renewed attempt)))"
-    "double grant", "Order.fs", "| (Completed | PartiallyRefunded | Refunded), PaymentSucceeded -> Unchanged", "| (Completed | PartiallyRefunded | Refunded), PaymentSucceeded -> becomes Completed"
-    "off-by-one cent", "Allocation.fs", "if lucky.Contains place then floor + 1L else floor", "if lucky.Contains place then floor + 2L else floor"
-    "missing guard", "TransferSteps.fs", "elif claim.Amount > transfer.Unclaimed then", "elif claim.Amount > transfer.amount.Minor then"
+    "double grant",
+    "Order.fs",
+    "| (Completed | PartiallyRefunded | Refunded), PaymentSucceeded -> Unchanged",
+    "| (Completed | PartiallyRefunded | Refunded), PaymentSucceeded -> becomes Completed"
+    "off-by-one cent",
+    "Allocation.fs",
+    "if lucky.Contains place then floor + 1L else floor",
+    "if lucky.Contains place then floor + 2L else floor"
+    "missing guard",
+    "TransferSteps.fs",
+    "elif claim.Amount > transfer.Unclaimed then",
+    "elif claim.Amount > transfer.amount.Minor then"
     "reversal before the transfer is known",
     "TransferSteps.fs",
     "            if attempt.Operation.Certainty.IsUnsent then\n                let next, movements = withholding next",
@@ -175,7 +193,13 @@ let rec private copy (from: string) (upto: string) =
 
 let run (program: string) (given: string list) (seconds: int) (folder: string) =
     let start =
-        ProcessStartInfo(program, given, RedirectStandardOutput = true, RedirectStandardError = true, WorkingDirectory = folder)
+        ProcessStartInfo(
+            program,
+            given,
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+            WorkingDirectory = folder
+        )
     start.Environment["VEZA_MUTATION"] <- "1"
     use child = Process.Start start |> Unchecked.nonNull
     let output = child.StandardOutput.ReadToEndAsync()
@@ -201,7 +225,8 @@ type Workshop(root: string) =
     let compiler = Path.Combine(AppContext.BaseDirectory, "fsc.dll")
 
     let references =
-        let packs = Path.Combine(AppContext.BaseDirectory, "..", "..", "..", "packs", "Microsoft.NETCore.App.Ref")
+        let packs =
+            Path.Combine(AppContext.BaseDirectory, "..", "..", "..", "packs", "Microsoft.NETCore.App.Ref")
         let newest = Directory.GetDirectories packs |> Array.sort |> Array.last
         Path.Combine(newest, "ref", $"net{Environment.Version.Major}.0")
 
@@ -236,17 +261,25 @@ type Workshop(root: string) =
     member _.Edit(file: string, change: string -> string) =
         File.WriteAllText(Path.Combine(sources, file), change (File.ReadAllText(Path.Combine(source, file))))
 
-    member _.Restore(file: string) =
-        File.Copy(Path.Combine(source, file), Path.Combine(sources, file), true)
+    member _.Restore(file: string) = File.Copy(Path.Combine(source, file), Path.Combine(sources, file), true)
 
     /// The tests that notice, the domain's own first.
     member _.Judge() =
         File.Copy(built, Path.Combine(domain, "Veza.Domain.dll"), true)
         let code, output =
-            run (Path.Combine(domain, "Veza.Domain.Tests")) [ "--colours"; "0"; "--no-spinner"; "--summary" ] 90 "."
+            run
+                (Path.Combine(domain, "Veza.Domain.Tests"))
+                [ "--colours"; "0"; "--no-spinner"; "--summary" ]
+                90
+                "."
         if code <> 0 then
             let failed = Regex.Match(output, @"ERR\] (.+?) (failed|errored) in")
-            Some(if failed.Success then failed.Groups[1].Value else "the tests do not end")
+            Some(
+                if failed.Success then
+                    failed.Groups[1].Value
+                else
+                    "the tests do not end"
+            )
         else
             File.Copy(built, Path.Combine(simulation, "Veza.Domain.dll"), true)
             let code, output =
@@ -255,7 +288,13 @@ type Workshop(root: string) =
                 None
             else
                 let violation = Regex.Match(output, @"✗ (.+)")
-                Some("simulation: " + (if violation.Success then violation.Groups[1].Value.Trim() else "it does not end"))
+                Some(
+                    "simulation: "
+                    + (if violation.Success then
+                           violation.Groups[1].Value.Trim()
+                       else
+                           "it does not end")
+                )
 
 let temporary = Directory.CreateTempSubdirectory("veza-mutate").FullName
 
@@ -304,7 +343,11 @@ let survivors = Collections.Concurrent.ConcurrentBag<Mutation>()
 let cores = max 1 Environment.ProcessorCount
 
 let work number =
-    let shop = if number = 0 then first else Workshop(Path.Combine(temporary, string number))
+    let shop =
+        if number = 0 then
+            first
+        else
+            Workshop(Path.Combine(temporary, string number))
     let mutable place = Interlocked.Increment &next
     while place < chosen.Length do
         let mutation = chosen[place]
@@ -325,7 +368,8 @@ let work number =
                 printfn $"survived  {mutation.File}:{mutation.Line}  {mutation.What}"
         shop.Restore mutation.File
         if place % 20 = 19 then
-            printfn $"{place + 1} of {chosen.Length}, {killed} killed, {survivors.Count} survived, {clock.Elapsed:g}"
+            printfn
+                $"{place + 1} of {chosen.Length}, {killed} killed, {survivors.Count} survived, {clock.Elapsed:g}"
         place <- Interlocked.Increment &next
 
 Task.WaitAll [| for number in 0 .. cores - 1 -> Task.Run(fun () -> work number) |]
@@ -335,4 +379,5 @@ for mutation in survivors |> Seq.sortBy (fun mutation -> mutation.File, mutation
     printfn $"survived  {source}/{mutation.File}:{mutation.Line}  {mutation.What}"
 
 let valid = killed + survivors.Count
-printfn $"{killed} of {valid} killed ({100. * float killed / float (max 1 valid):F1} %%), {invalid} did not compile, {clock.Elapsed:g}"
+printfn
+    $"{killed} of {valid} killed ({100. * float killed / float (max 1 valid):F1} %%), {invalid} did not compile, {clock.Elapsed:g}"

@@ -116,8 +116,8 @@ let private step =
         6, Gen.map Hears signal
     ]
 
-/// Orders of one to five sellers, of up to a million each, with any fee.
-type Basket = { Gross: int64 list; Bps: int; Policy: FeeRefundPolicy }
+/// Orders of one to five sellers, of up to a million each, with any fee, in currencies with and without decimals.
+type Basket = { Gross: int64 list; Bps: int; Policy: FeeRefundPolicy; Code: string }
 
 let private basket =
     gen {
@@ -125,10 +125,12 @@ let private basket =
         let! gross = Gen.listOfLength sellers (Gen.choose64 (0L, 1_000_000_00L))
         let! bps = Gen.elements [ 0; 1; 250; 999; 1000; 3333; 10_000 ]
         let! policy = Gen.elements [ Proportional; Keep ]
+        let! code = Gen.elements [ "EUR"; "JPY"; "KWD" ]
         return {
             Gross = (if List.sum gross = 0L then 1L :: List.tail gross else gross)
             Bps = bps
             Policy = policy
+            Code = code
         }
     }
 
@@ -172,7 +174,15 @@ let orderOf basket =
                 Transfer = TransferId(guid (300 + place))
             }
     ]
-    certain (Order.create (OrderId(guid 4)) "buyer" euro basket.Policy lines terms)
+    certain (
+        Order.create
+            (OrderId(guid 4))
+            "buyer"
+            (certain (Currency.parse basket.Code))
+            basket.Policy
+            lines
+            terms
+    )
 
 let advance signal order =
     match Order.apply signal order with

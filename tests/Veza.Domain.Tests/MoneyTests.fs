@@ -45,6 +45,22 @@ let identifiers =
             Expect.equal (PaymentId.For id) (PaymentId.For id) "derived, not drawn"
             Expect.stringStarts (ProviderRefundId.For(RefundId(guid 7))).Value "ref_" "a refund's"
         }
+        property
+            "what is derived is a UUIDv7 of its source's time, the same for the same and no other"
+            (fun (transfer: Guid) (number: int) ->
+                let refund = Guid.CreateVersion7(now.AddSeconds(float (abs (number % 1_000_000))))
+                let derived kept = TransferId.Compensating(TransferId transfer, RefundId refund, kept)
+                let text = (derived 0L).Value.ToString "D"
+                text.Substring(0, 13) = refund.ToString("D").Substring(0, 13)
+                && text[14] = '7'
+                && "89ab".Contains text[19]
+                && derived 0L = derived 0L
+                && derived 0L <> derived 1L
+                && derived 0L <> TransferId.Compensating(TransferId refund, RefundId refund, 0L))
+        test "a derived name does not change with the machine" {
+            let id = TransferId.Compensating(TransferId(guid 3), RefundId(guid 5), 0L)
+            Expect.equal (id.Value.ToString "D") "00000005-0000-7bb4-b95a-6cd61fd0c501" ""
+        }
         property "different orders never share a payment" (fun (one: Guid) (other: Guid) ->
             (one = other) = (PaymentId.For(OrderId one) = PaymentId.For(OrderId other)))
     ]
@@ -62,6 +78,18 @@ let backoff =
                 let plain = Backoff.delay policy retries
                 let spread = Backoff.spread policy retries id
                 plain >= policy.Base && plain <= spread && spread <= policy.Cap)
+        property "is spread by a tenth at most, and by all of it for somebody" (fun (id: Guid) ->
+            let policy = { policy with Base = TimeSpan.FromSeconds 1000.; Cap = TimeSpan.FromHours 10. }
+            let late id = Backoff.spread policy 0 id - policy.Base
+            late id <= policy.Base / 10.
+            && ([
+                    for number in 0uy .. 255uy ->
+                        Guid(0, 0s, 0s, [| 0uy; 0uy; 0uy; 0uy; 0uy; 0uy; 0uy; number |])
+                ]
+                |> List.map late
+                |> List.max)
+                >
+                policy.Base / 11.)
         property "the same id waits the same time" (fun (id: Guid) ->
             Backoff.spread policy 2 id = Backoff.spread policy 2 id)
     ]

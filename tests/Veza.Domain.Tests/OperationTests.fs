@@ -1,6 +1,7 @@
 /// The decision table for one money-moving call: docs/spec and Stripe's rules for idempotent requests.
 module Veza.Domain.Tests.OperationTests
 
+open System
 open Expecto
 open Veza.Domain
 open Veza.Domain.Tests.Histories
@@ -49,6 +50,23 @@ let tests =
             Expect.isTrue (Operation.keyIsStale later firstSend) "Stripe may have forgotten it"
             Expect.equal (Operation.next later firstSend (InDoubt NoAnswer: Answer<string>)) LookUpFirst ""
             Expect.isFalse (Operation.keyIsStale later Operation.first) "an unsent key cannot grow old"
+        }
+        test "a worker's claim writes the send down and takes a lease" {
+            let attempt = Attempt.startAt now Due
+            let claimed = Attempt.claimed (TimeSpan.FromMinutes 2.) now attempt
+            Expect.equal claimed.DueAt (now.AddMinutes 2.) "until then it is this worker's"
+            Expect.equal
+                (claimed.Operation.Certainty, claimed.Waiting)
+                (Sent(now, 1), InFlight)
+                "a crash counts as sent"
+            let looking = Attempt.claimed (TimeSpan.FromMinutes 2.) now (Attempt.lookingUp now attempt)
+            Expect.equal looking.Operation.Certainty Unsent "looking sends nothing"
+        }
+        test "a row's sends and first time fit each other" {
+            Expect.equal (AttemptWords.certainty 0 (Nullable())) (Ok Unsent) ""
+            Expect.equal (AttemptWords.certainty 2 (Nullable now)) (Ok(Sent(now, 2))) ""
+            for sends, first in [ 0, Nullable now; -1, Nullable now; 1, Nullable() ] do
+                Expect.isError (AttemptWords.certainty sends first) "no attempt looks like that"
         }
         test "a first send that did not execute leaves no trace" {
             Expect.equal (Operation.unsending firstSend) Operation.first ""

@@ -1,0 +1,422 @@
+/// The smaller machines: payouts, subscriptions, disputes, refunds and licenses, by histories.
+module Veza.Domain.Tests.MachineTests
+
+open System
+open Expecto
+open FsCheck
+open FsCheck.FSharp
+open Veza.Domain
+open Veza.Domain.Disputes
+open Veza.Domain.Licenses
+open Veza.Domain.Payouts
+open Veza.Domain.Refunds
+open Veza.Domain.Subscriptions
+open Veza.Domain.Tests.Histories
+
+let private po number = certain (StripePayoutId.Parse $"po_{number}")
+let private trying = { Trying = policy; Lease = TimeSpan.FromMinutes 2.; AskEvery = TimeSpan.FromHours 1. }
+let private sight says = { StripeId = po 1; Says = says }
+let private failure = PayoutFact.HasFailed(because OtherCause)
+let private payoutFacts = [ IsPending; IsInTransit; IsPaid; IsCanceled; failure ]
+
+let private asked =
+    Payout.request (PayoutId(guid 1)) (seller "ada") (account "ada") { Minor = 50_00L; Currency = euro } now
+
+type PayoutStep =
+    | PayoutTaken
+    | PayoutHears of PayoutSignal
+
+let private livePayout payout step =
+    match step with
+    | PayoutTaken -> Payout.claimed trying now payout
+    | PayoutHears signal ->
+        match Payout.apply trying now signal payout with
+        | Payouts.Advanced next -> next
+        | Payouts.Unchanged
+        | Payouts.Refused _ -> payout
+
+let private tellPayout steps = List.fold livePayout asked steps
+
+let private charging = { Charging = policy; AskEvery = TimeSpan.FromHours 1. }
+
+let private subscribed =
+    Subscription.subscribe
+        (SubscriptionId(guid 2))
+        "buyer"
+        { Code = "pro"; Price = { Minor = 9_99L; Currency = euro }; Interval = Month }
+        now
+
+type SubscriptionStep =
+    | Days of int
+    | SubscriptionHears of SubscriptionSignal
+
+let private liveSubscription (subscription, at: DateTimeOffset) step =
+    match step with
+    | Days days -> subscription, at.AddDays(float days)
+    | SubscriptionHears signal ->
+        match Subscription.apply charging at signal subscription with
+        | Subscriptions.Advanced next -> next, at
+        | Subscriptions.Unchanged
+        | Subscriptions.Refused _ -> subscription, at
+
+let private tellSubscription steps = List.fold liveSubscription (subscribed, now) steps
+
+let private disputing = { DisputeRules.AskEvery = TimeSpan.FromHours 12. }
+
+let private disputed =
+    Dispute.start
+        (DisputeId(guid 3))
+        (OrderId(guid 4))
+        "dp_1"
+        { Minor = 10_00L; Currency = euro }
+        [ { Seller = seller "ada"; Amount = 10_00L } ]
+        { Stage = PreDispute; Ruling = Opened }
+        disputing
+        now
+
+let private hearDispute dispute fact =
+    match Dispute.apply disputing now (ProviderRules fact) dispute with
+    | Disputes.Advanced next -> next
+    | Disputes.Unchanged -> dispute
+
+let private reserved =
+    Refund.reserve
+        (RefundId(guid 5))
+        (OrderId(guid 4))
+        { Minor = 10_00L; Currency = euro }
+        OfRest
+        [ { Seller = seller "ada"; Amount = 10_00L } ]
+        (Some "broken")
+        refundRules
+        now
+
+let private hearRefund refund signal =
+    match Refund.apply refundRules now signal refund with
+    | Refunds.Advanced next -> next
+    | Refunds.Unchanged
+    | Refunds.Refused _ -> refund
+
+type Machines =
+    static member PayoutStep() =
+        Arb.fromGen (
+            Gen.frequency [
+                1, Gen.constant PayoutTaken
+                2,
+                Gen.elements [
+                    Accepted(sight IsPending)
+                    Denied(because OtherCause, false)
+                    Denied(because OtherCause, true)
+                    NotExecuted RateLimited
+                    NotExecuted KeyInUse
+                    Answer.InDoubt NoAnswer
+                    Answer.InDoubt StoredServerError
+                    Duplicate "seen"
+                    Missing
+                ]
+                |> Gen.map (PayoutAnswered >> PayoutHears)
+                2, Gen.elements payoutFacts |> Gen.map (sight >> PayoutReported >> PayoutHears)
+                1,
+                Gen.elements [
+                    PayoutSeen []
+                    PayoutSeen [ sight IsPaid ]
+                    PayoutSignal.LookUpFailed
+                    PayoutSignal.RetryRequested
+                ]
+                |> Gen.map PayoutHears
+            ]
+        )
+
+    static member SubscriptionStep() =
+        let payment =
+            Gen.map2
+                (fun period attempt -> { Period = period; Try = attempt })
+                (Gen.choose (1, 3))
+                (Gen.choose (0, 3))
+        Arb.fromGen (
+            Gen.frequency [
+                2, Gen.elements [ 1; 15; 31; 62 ] |> Gen.map Days
+                3, payment |> Gen.map (PeriodPaid >> SubscriptionHears)
+                2,
+                payment
+                |> Gen.map (fun payment -> SubscriptionHears(PeriodFailed(payment, because OtherCause)))
+                3, Gen.constant (SubscriptionHears ChargeSent)
+                1, Gen.constant (SubscriptionHears SubscriptionSignal.ProviderSilent)
+                1,
+                Gen.frequency [
+                    1, Gen.constant (SubscriptionHears SubscriptionSignal.CancelRequested)
+                    6, Gen.constant (Days 1)
+                ]
+            ]
+        )
+
+    static member Fact() =
+        Gen.map2
+            (fun stage ruling -> { Stage = stage; Ruling = ruling })
+            (Gen.elements DisputeWords.everyStage)
+            (Gen.elements DisputeWords.everyRuling)
+        |> Arb.fromGen
+
+let private property name =
+    testPropertyWithConfig { config with arbitrary = typeof<Machines> :: config.arbitrary } name
+
+let private shuffled (seed: int) list =
+    let random = Random seed
+    list |> List.sortBy (fun _ -> random.Next())
+
+[<Tests>]
+let payouts =
+    testList "payout" [
+        property "a row brings the same payout back" (fun (history: PayoutStep list) ->
+            let payout = tellPayout history
+            PayoutRow.ofRow (PayoutRow.toRow payout) = Ok payout)
+        property
+            "any order of the same facts ends the same"
+            (fun (facts: FsCheck.NonNegativeInt list) (seed: int) ->
+                let facts = facts |> List.map (fun fact -> List.item (fact.Get % 5) payoutFacts)
+                let told facts =
+                    PayoutTaken
+                    :: PayoutHears(PayoutAnswered(Accepted(sight IsPending)))
+                    :: [ for fact in facts -> PayoutHears(PayoutReported(sight fact)) ]
+                    |> tellPayout
+                (told facts).Status = (told (shuffled seed facts)).Status)
+        property
+            "a fact heard twice is heard once"
+            (fun (history: PayoutStep list) (fact: FsCheck.NonNegativeInt) ->
+                let hears = PayoutHears(PayoutReported(sight (List.item (fact.Get % 5) payoutFacts)))
+                let once = livePayout (tellPayout history) hears
+                livePayout once hears = once)
+        property "no retry passes its limit, and what waits has a time" (fun (history: PayoutStep list) ->
+            let payout = tellPayout history
+            match payout.Status with
+            | Requested attempt
+            | PayoutStatus.InDoubt attempt -> attempt.Retries <= policy.MaxRetries
+            | PayoutStatus.Pending _
+            | InTransit _
+            | Paid _
+            | PayoutStatus.Canceled _
+            | PayoutStatus.Failed _ -> true)
+        property "a new key is taken only after a definite no" (fun (history: PayoutStep list) ->
+            let generation (payout: Payout) =
+                match payout.Status with
+                | Requested attempt
+                | PayoutStatus.InDoubt attempt -> attempt.Operation.Generation
+                | PayoutStatus.Pending _
+                | InTransit _
+                | Paid _
+                | PayoutStatus.Canceled _
+                | PayoutStatus.Failed _ -> 0
+            // Without an operator's proof a payout that was sent keeps its key for as long as that lives.
+            let isRetry step = (step = PayoutHears PayoutSignal.RetryRequested)
+            List.exists isRetry history || generation (tellPayout history) = 0)
+        test "a doubt keeps its key, and its last retry is a look-up" {
+            let doubt = [ PayoutTaken; PayoutHears(PayoutAnswered(Answer.InDoubt NoAnswer)) ]
+            let payout = List.replicate 4 doubt |> List.concat |> tellPayout
+            match Payout.duty payout with
+            | Some(FindPayout key) -> Expect.stringEnds key.Value ":0" "the first key"
+            | duty -> failtest $"{duty}"
+        }
+        test "paid may still fail, and failed does not become paid" {
+            let paid = tellPayout [ PayoutHears(PayoutReported(sight IsPaid)) ]
+            let failed = livePayout paid (PayoutHears(PayoutReported(sight failure)))
+            Expect.isTrue failed.Status.IsFailed "the bank refused it"
+            Expect.equal (livePayout failed (PayoutHears(PayoutReported(sight IsPaid)))) failed "old news"
+        }
+        test "another payout under our name is for a person" {
+            let paid = tellPayout [ PayoutHears(PayoutReported(sight IsPaid)) ]
+            let other = { StripeId = po 2; Says = IsPaid }
+            Expect.equal
+                (Payout.apply trying now (PayoutReported other) paid)
+                (Payouts.Refused AnotherPayoutExists)
+                "money may have moved twice"
+        }
+    ]
+
+[<Tests>]
+let subscriptions =
+    testList "subscription" [
+        property "a row brings the same subscription back" (fun (history: SubscriptionStep list) ->
+            let subscription, _ = tellSubscription history
+            Subscription.ofRow (Subscription.toRow subscription) = Ok subscription)
+        property "is active only on a confirmed payment" (fun (history: SubscriptionStep list) ->
+            let subscription, _ = tellSubscription history
+            let isPaid =
+                history
+                |> List.exists (fun step ->
+                    match step with
+                    | SubscriptionHears(PeriodPaid _) -> true
+                    | SubscriptionHears _
+                    | Days _ -> false)
+            not subscription.Status.IsActive || isPaid)
+        property "a payment heard twice is heard once" (fun (history: SubscriptionStep list) ->
+            let paid = SubscriptionHears(PeriodPaid { Period = 1; Try = 0 })
+            let once = liveSubscription (tellSubscription history) paid
+            liveSubscription once paid = once)
+        property "the paid periods only grow" (fun (history: SubscriptionStep list) ->
+            List.scan liveSubscription (subscribed, now) history
+            |> List.pairwise
+            |> List.forall (fun ((before, _), (after, _)) -> before.PaidPeriods <= after.PaidPeriods))
+        property "each try has a payment id of its own" (fun (history: SubscriptionStep list) ->
+            let charges =
+                List.scan liveSubscription (subscribed, now) history
+                |> List.choose (fun (subscription, at) ->
+                    match Subscription.duty at subscription with
+                    | Some(ChargePeriod payment) -> Some payment.Value
+                    | Some(AskAbout _)
+                    | None -> None)
+                |> List.distinct
+            charges |> List.forall (fun payment -> payment.Length = 30))
+        test "begins unpaid, becomes active, falls due and recovers" {
+            let paid period attempt = SubscriptionHears(PeriodPaid { Period = period; Try = attempt })
+            let status steps = SubscriptionWords.status (fst (tellSubscription steps)).Status
+            let first = [ SubscriptionHears ChargeSent; paid 1 0 ]
+            Expect.equal (status []) "pending_payment" ""
+            Expect.equal (status first) "active" ""
+            Expect.equal
+                (status (first @ [ Days 10; SubscriptionHears ChargeSent ]))
+                "active"
+                "it is paid for a month"
+            let due = first @ [ Days 31; SubscriptionHears ChargeSent ]
+            Expect.equal (status due) "past_due" ""
+            Expect.equal (status (due @ [ paid 2 0 ])) "active" ""
+            let failed attempt = [
+                SubscriptionHears ChargeSent
+                SubscriptionHears(PeriodFailed({ Period = 2; Try = attempt }, because OtherCause))
+            ]
+            Expect.equal
+                (status (first @ [ Days 31 ] @ List.collect failed [ 0..3 ]))
+                "expired"
+                "its tries are used up"
+            Expect.equal
+                (status (first @ [ SubscriptionHears SubscriptionSignal.CancelRequested ]))
+                "canceled"
+                ""
+        }
+        test "two payments for one period are for a person" {
+            let active, at = tellSubscription [ SubscriptionHears(PeriodPaid { Period = 1; Try = 0 }) ]
+            Expect.equal
+                (Subscription.apply charging at (PeriodPaid { Period = 1; Try = 1 }) active)
+                (Subscriptions.Refused PaidTwice)
+                "one must be given back"
+            let over, at = tellSubscription [ SubscriptionHears SubscriptionSignal.CancelRequested ]
+            Expect.equal
+                (Subscription.apply charging at (PeriodPaid { Period = 1; Try = 0 }) over)
+                (Subscriptions.Refused PaidAfterTheEnd)
+                "nobody is served for it"
+        }
+        test "the 31st stays the 31st after a February" {
+            let since = DateTimeOffset(2027, 1, 31, 0, 0, 0, TimeSpan.Zero)
+            let plan = subscribed.Plan
+            let made = Subscription.subscribe (SubscriptionId(guid 2)) "buyer" plan since
+            let until period =
+                match Subscription.apply charging since (PeriodPaid { Period = 1; Try = 0 }) made with
+                | Subscriptions.Advanced next when period = 1 -> next.Status
+                | Subscriptions.Advanced next ->
+                    match
+                        Subscription.apply charging since (PeriodPaid { Period = period; Try = 0 }) next
+                    with
+                    | Subscriptions.Advanced next -> next.Status
+                    | outcome -> failtest $"{outcome}"
+                | outcome -> failtest $"{outcome}"
+            Expect.equal
+                (until 1)
+                (Active({ Period = 1; Try = 0 }, DateTimeOffset(2027, 2, 28, 0, 0, 0, TimeSpan.Zero)))
+                ""
+            Expect.equal
+                (until 2)
+                (Active({ Period = 2; Try = 0 }, DateTimeOffset(2027, 3, 31, 0, 0, 0, TimeSpan.Zero)))
+                ""
+        }
+    ]
+
+[<Tests>]
+let disputes =
+    testList "dispute" [
+        property "a row brings the same dispute back" (fun (facts: DisputeFact list) ->
+            let dispute = List.fold hearDispute disputed facts
+            Dispute.ofRow (Dispute.toRow dispute) = Ok dispute)
+        property "a fact heard twice is heard once" (fun (facts: DisputeFact list) ->
+            List.fold hearDispute disputed facts =
+                List.fold hearDispute disputed (facts |> List.collect (fun fact -> [ fact; fact ])))
+        property "late facts never regress it" (fun (facts: DisputeFact list) (late: DisputeFact) ->
+            let dispute = List.fold hearDispute disputed facts
+            let highest = List.max ({ Stage = PreDispute; Ruling = Opened } :: facts)
+            late > highest || hearDispute dispute late = dispute)
+        test "won may be lost at a later stage, and lost won" {
+            let lost = hearDispute disputed { Stage = Dispute; Ruling = LostByUs }
+            Expect.isTrue lost.Status.IsLost ""
+            let open' = hearDispute lost { Stage = PreArbitration; Ruling = Opened }
+            Expect.isTrue open'.Status.IsLost "the bank keeps the money meanwhile"
+            let won = hearDispute open' { Stage = Arbitration; Ruling = WonByUs }
+            Expect.isTrue won.Status.IsWon ""
+            let again = hearDispute won { Stage = DisputeReversal; Ruling = LostByUs }
+            match lost.Status, again.Status with
+            | Lost first, Lost second -> Expect.notEqual first second "each loss is a refund of its own"
+            | statuses -> failtest $"{statuses}"
+        }
+    ]
+
+[<Tests>]
+let refundsAndLicenses =
+    testList "refund and license" [
+        test "a refund that succeeded and failed is undone once" {
+            let failed = ProviderSays(HasFailed(because OtherCause))
+            let undone = hearRefund (hearRefund reserved (ProviderSays HasSucceeded)) failed
+            match undone.Status with
+            | RefundStatus.Failed(_, isUndone) -> Expect.isTrue isUndone "it had succeeded"
+            | status -> failtest $"{status}"
+            Expect.equal (Refund.apply refundRules now failed undone) Refunds.Unchanged "once"
+            Expect.equal
+                (Refund.apply refundRules now (ProviderSays HasSucceeded) undone)
+                Refunds.Unchanged
+                "old news"
+        }
+        test "a refund that only failed and then succeeded is for a person" {
+            let failed = hearRefund reserved (ProviderSays(HasFailed(because OtherCause)))
+            Expect.equal
+                (Refund.apply refundRules now (ProviderSays HasSucceeded) failed)
+                (Refunds.Refused SucceededAfterFailure)
+                "its amount may be refunded twice"
+        }
+        test "what stays undecided is asked about ever more rarely" {
+            let asked at refund =
+                match Refund.apply refundRules (now.AddMinutes at) RefundSignal.ProviderSilent refund with
+                | Refunds.Advanced next ->
+                    match next.Status with
+                    | RefundStatus.Pending inquiry -> inquiry.DueAt - now.AddMinutes at
+                    | status -> failtest $"{status}"
+                | outcome -> failtest $"{outcome}"
+            Expect.equal (asked 1. reserved) (TimeSpan.FromMinutes 2.) "at first"
+            Expect.equal (asked 600. reserved) (TimeSpan.FromMinutes 300.) "half of its age"
+        }
+        test "a row brings an undone refund back, and one by dispute" {
+            let undone =
+                List.fold hearRefund reserved [
+                    ProviderSays HasSucceeded
+                    ProviderSays(HasFailed(because OtherCause))
+                ]
+            Expect.equal (Refund.ofRow (Refund.toRow undone)) (Ok undone) ""
+            let imposed =
+                Refund.imposed reserved.Id reserved.Order reserved.Amount reserved.Shares (Some "dp_1")
+            Expect.equal (Refund.ofRow (Refund.toRow imposed)) (Ok imposed) ""
+        }
+        test "a license is revoked and restored" {
+            let granted =
+                License.grant
+                    (LicenseId(guid 6))
+                    (OrderId(guid 4))
+                    (LineId(guid 7))
+                    "buyer"
+                    "product"
+                    "standard"
+                    (Some now)
+            let hear license signal =
+                match License.apply signal license with
+                | Licenses.Advanced next -> next
+                | Licenses.Unchanged -> license
+            let revoked = hear granted (LineRefunded(RefundId(guid 5)))
+            Expect.isTrue revoked.Status.IsRevoked ""
+            Expect.equal (hear revoked LicenseSignal.RefundUndone) granted "as before"
+            for license in [ granted; revoked ] do
+                Expect.equal (License.ofRow (License.toRow license)) (Ok license) ""
+        }
+    ]
