@@ -380,4 +380,66 @@ let tests =
                 Expect.equal (List.sum (given scene)) 9000L "to the cent"
                 do! scene.BooksAgree()
             })
+        testList "a refund that fails after it had succeeded" [
+            let returned (scene: Scene) order =
+                task {
+                    let! answer = scene.Get $"/api/v1/refunds?order_id={order}"
+                    let refund = List.head (items "data" answer.Body)
+                    Expect.isTrue
+                        (scene.World.Hyperswitch.Return(text "provider_refund_id" refund))
+                        "the bank returns it"
+                    do! scene.RefundIs(text "id" refund, "failed")
+                    let! answer = scene.Get $"""/api/v1/refunds/{text "id" refund}"""
+                    Expect.isTrue (answer.Body.GetProperty("undone").GetBoolean()) "it had succeeded"
+                    do! scene.OrderIs(order, "completed")
+                    let! answer = scene.Get $"/api/v1/orders/{order}"
+                    for license in items "licenses" answer.Body do
+                        Expect.equal (text "status" license) "active" "restored"
+                }
+
+            play "after its reversals, makes each seller whole by another transfer" [] (fun scene ->
+                task {
+                    let! order = refunded scene
+                    do! scene.TransfersAre(order, "reversed")
+                    do! returned scene order
+                    do!
+                        scene.Until(
+                            "the sellers to be whole",
+                            fun () ->
+                                task {
+                                    let! transfers = scene.Transfers order
+                                    return
+                                        transfers
+                                        |> List.filter (fun transfer -> text "status" transfer = "completed")
+                                        |> List.length
+                                            =
+                                            2
+                                }
+                        )
+                    let! transfers = scene.Transfers order
+                    let made =
+                        transfers
+                        |> List.filter (fun transfer -> text "compensates_refund_id" transfer <> "")
+                    Expect.hasLength made 2 "one for each seller"
+                    for transfer in transfers do
+                        let! balance = scene.Get $"""/api/v1/sellers/{text "seller_id" transfer}/balance"""
+                        let line = balance.Body[0]
+                        Expect.equal
+                            (number "transferred" line - number "reversed" line)
+                            (number "earned" line)
+                            "whole"
+                    do! scene.BooksAgree()
+                })
+            play "before its reversals, lets the claims go and moves nothing" [ off ] (fun scene ->
+                task {
+                    let! order = refunded scene
+                    do! scene.TransfersAre(order, "reversal_pending")
+                    do! returned scene order
+                    do! scene.TransfersAre(order, "completed")
+                    let! transfers = scene.Transfers order
+                    Expect.hasLength transfers 2 "no other transfer is needed"
+                    Expect.isEmpty (given scene) "nothing was taken back"
+                    do! scene.BooksAgree()
+                })
+        ]
     ]

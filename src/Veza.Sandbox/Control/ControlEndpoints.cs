@@ -68,6 +68,10 @@ static class ControlEndpoints
                 With<Fate>(request, fate => world.Hyperswitch.Decide(fate.Outcome, fate.Times))
         );
         control.MapPost(
+            "/refunds/{id}/return",
+            (string id) => world.Hyperswitch.Return(id) ? Results.NoContent() : Results.NotFound()
+        );
+        control.MapPost(
             "/clock",
             (HttpRequest request) =>
                 With<Jump>(request, jump => world.Clock.Jump(TimeSpan.FromHours(jump.Hours)))

@@ -281,6 +281,27 @@ public sealed class HyperswitchBooks(TimeProvider clock, StripeBooks stripe, Act
         Publish("refund_succeeded", refund.Id, "refund_details", refund.ToJson());
     }
 
+    /// <summary>
+    /// The buyer's bank sends a refund back that had succeeded: Hyperswitch overwrites the success. False if there
+    /// is no such refund.
+    /// </summary>
+    public bool Return(string id)
+    {
+        lock (gate)
+        {
+            if (!refunds.TryGetValue(id, out var refund) || refund.Status != "succeeded")
+            {
+                return false;
+            }
+
+            refund.Status = "failed";
+            refund.ErrorCode = "refund_returned";
+            stripe.Move(StripeBooks.Platform, refund.Payment.Currency, refund.Amount);
+            Publish("refund_failed", refund.Id, "refund_details", refund.ToJson());
+            return true;
+        }
+    }
+
     /// <summary>At most one event per object and type, ever.</summary>
     void Publish(string type, string id, string content, JsonObject about)
     {
