@@ -44,6 +44,8 @@ let identifiers =
             Expect.equal (PaymentId.For id).Value.Length 30 "its specification asks for exactly 30"
             Expect.equal (PaymentId.For id) (PaymentId.For id) "derived, not drawn"
             Expect.stringStarts (ProviderRefundId.For(RefundId(guid 7))).Value "ref_" "a refund's"
+            let id = Guid "0193575c-4b7a-7d3e-8f21-0123456789ab"
+            Expect.equal (PaymentId.For(OrderId id)).Value "pay_01jdbnrjvtfmz8y8814d2pf2db" "for ever"
         }
         property
             "what is derived is a UUIDv7 of its source's time, the same for the same and no other"
@@ -90,6 +92,10 @@ let backoff =
                 |> List.max)
                 >
                 policy.Base / 11.)
+        test "the spread does not change with the machine" {
+            let late = Backoff.spread { policy with Cap = TimeSpan.FromHours 1. } 2 (guid 1)
+            Expect.equal late.Ticks 41019607L "drawn from the id, not from chance"
+        }
         property "the same id waits the same time" (fun (id: Guid) ->
             Backoff.spread policy 2 id = Backoff.spread policy 2 id)
     ]
