@@ -68,8 +68,6 @@ module Transfer =
             transfer |> TransferResizing.unsent claim attempt
         | (Pending attempt | Failed attempt), LookUpFailed ->
             transfer |> stays (Pending(postponed rules.Sending now attempt))
-        | Pending attempt, RetryRequested when attempt.Waiting.IsForPlatformFunds ->
-            transfer |> stays (Pending(again Due now attempt))
         | Pending _, (RetryRequested | WriteOffRequested) -> Refused NotRetryable
         | Failed attempt, RetryRequested -> transfer |> stays (Failed(restarted now attempt))
         | Failed _, WriteOffRequested -> Refused NotRetryable

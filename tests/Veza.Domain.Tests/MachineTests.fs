@@ -291,6 +291,48 @@ let subscriptions =
                 "canceled"
                 ""
         }
+        test "each interval has its length, and an open charge is asked about in time" {
+            let until interval period =
+                let made =
+                    Subscription.subscribe
+                        (SubscriptionId(guid 2))
+                        "buyer"
+                        { subscribed.Plan with Interval = interval }
+                        now
+                let rec pay subscription number =
+                    match
+                        Subscription.apply charging now (PeriodPaid { Period = number; Try = 0 }) subscription
+                    with
+                    | Subscriptions.Advanced next when number = period -> next
+                    | Subscriptions.Advanced next -> pay next (number + 1)
+                    | outcome -> failtest $"{outcome}"
+                match (pay made 1).Status with
+                | Active(_, until) -> until
+                | status -> failtest $"{status}"
+            Expect.equal (until Day 3) (now.AddDays 3.) ""
+            Expect.equal (until Week 3) (now.AddDays 21.) ""
+            Expect.equal (until Month 3) (now.AddMonths 3) ""
+            Expect.equal (until Year 3) (now.AddYears 3) ""
+            let charge, _ = tellSubscription [ SubscriptionHears ChargeSent ]
+            Expect.equal
+                charge.Status
+                (PendingPayment { Period = 1; Retries = 0; DueAt = now.AddHours 1.; IsOpen = true })
+                ""
+            let failed, _ =
+                tellSubscription [
+                    SubscriptionHears ChargeSent
+                    SubscriptionHears(PeriodFailed({ Period = 1; Try = 0 }, because OtherCause))
+                ]
+            Expect.equal
+                failed.Status
+                (PendingPayment {
+                    Period = 1
+                    Retries = 1
+                    DueAt = now + Backoff.spread policy 0 (guid 2)
+                    IsOpen = false
+                })
+                "the next try after its backoff"
+        }
         test "two payments for one period are for a person" {
             let active, at = tellSubscription [ SubscriptionHears(PeriodPaid { Period = 1; Try = 0 }) ]
             Expect.equal
@@ -387,6 +429,20 @@ let refundsAndLicenses =
                 | outcome -> failtest $"{outcome}"
             Expect.equal (asked 1. reserved) (TimeSpan.FromMinutes 2.) "at first"
             Expect.equal (asked 600. reserved) (TimeSpan.FromMinutes 300.) "half of its age"
+        }
+        test "a row that no refund can have left is an error" {
+            let row = Refund.toRow reserved
+            for broken in
+                [
+                    { row with SentAt = Nullable() }
+                    { row with DueAt = Nullable() }
+                    { row with Status = "succeeded" }
+                    { row with FailureCode = "x" }
+                    { row with Scope = "x" }
+                    { row with Currency = "x" }
+                    { row with ShareSellers = [| "" |] }
+                ] do
+                Expect.isError (Refund.ofRow broken) $"%A{broken}"
         }
         test "a row brings an undone refund back, and one by dispute" {
             let undone =

@@ -38,6 +38,8 @@ let identifiers =
             Expect.isError (StripeTransferId.Parse "trr_1") "a reversal is no transfer"
             Expect.isError (StripeReversalId.Parse "tr_1") "a transfer is no reversal"
             Expect.isError (StripeAccountId.Parse null) "nothing is no account"
+            Expect.isOk (StripeTransferId.Parse("tr_" + String('x', 252))) "255 characters"
+            Expect.isError (StripeTransferId.Parse("tr_" + String('x', 253))) "256 are too many"
         }
         test "what Hyperswitch is given has 30 characters, and always the same for the same order" {
             let id = OrderId(guid 7)

@@ -46,6 +46,44 @@ let order =
                 order.Total = List.sum [ for leg in order.Legs -> leg.Net + leg.Fee ]
                 && order.Total = List.sum basket.Gross)
         ]
+        testList "at its limits" [
+            let made lines = Order.create (OrderId(guid 4)) "b" euro Keep lines
+            let terms = [
+                {
+                    Seller = sellerOf 0
+                    Account = account "seller0"
+                    FeeBps = 0
+                    Transfer = TransferId(guid 300)
+                }
+            ]
+            let line amount = { (orderOf { two with Gross = [ 1L ] }).Lines[0] with UnitAmount = amount }
+            let faults lines =
+                match made lines terms with
+                | Ok _ -> []
+                | Error faults -> [ for fault in faults -> fault.Field, fault.Code ]
+
+            test "the largest order is taken, a cent more is not" {
+                Expect.isEmpty (faults [ line Minor.most ]) ""
+                Expect.equal (faults [ line (Minor.most + 1L) ]) [ "lines[0].unit_amount", "too_large" ] ""
+                Expect.equal (faults [ line Minor.most; line 1L ]) [ "lines", "too_large" ] ""
+                Expect.equal
+                    (faults [ { line Minor.most with Quantity = 2 } ])
+                    [ "lines[0].unit_amount", "too_large" ]
+                    ""
+            }
+            test "an order is worth something" {
+                Expect.equal (faults [ line 0L ]) [ "lines", "too_small" ] ""
+                Expect.equal (faults []) [ "lines", "required" ] ""
+                Expect.isEmpty (faults [ line 0L; line 1L ]) "a line may be free"
+            }
+            test "a quantity of nothing is refused, and a price below nothing" {
+                Expect.equal
+                    (faults [ { line 1L with Quantity = 0 } ])
+                    [ "lines[0].quantity", "too_small" ]
+                    ""
+                Expect.equal (faults [ line -1L ]) [ "lines[0].unit_amount", "too_small" ] ""
+            }
+        ]
         testList "when it is refunded" [
             test "by amount is spread in proportion" {
                 let _, reserved = Expect.wantOk (reserve 1 (Amount 50_00L) (paid two)) "half"
@@ -77,6 +115,28 @@ let order =
                 let order = paid two
                 let reservation, reserved = Expect.wantOk (reserve 1 AllThatIsLeft order) "all"
                 Expect.equal (advance (RefundReleased reservation) reserved) order "as before"
+            }
+            test "the last cent of a leg is part of the rest" {
+                let once = Expect.wantOk (refund 1 (Amount 99_99L) (paid two)) "almost all"
+                let _, shares = Expect.wantOk (Order.planRefund AllThatIsLeft once) "a cent"
+                Expect.equal (shares |> List.sumBy _.Amount) 1L ""
+                Expect.hasLength shares 1 "the other leg has nothing left"
+            }
+            test "nothing is left of what is refunded" {
+                let all = Expect.wantOk (refund 1 AllThatIsLeft (paid two)) "all"
+                for request in [ AllThatIsLeft; Amount 1L; Lines [ all.Lines[0].Id ] ] do
+                    Expect.equal (Order.planRefund request all) (Error(MoreThanIsLeft 0L)) ""
+            }
+            test "undone, its amount may be asked for again" {
+                let order = paid two
+                let reservation, reserved =
+                    Expect.wantOk (reserve 1 (Lines [ order.Lines[0].Id ]) order) "a line"
+                let refunded = advance (RefundHasSucceeded reservation) reserved
+                Expect.equal (advance (OrderSignal.RefundUndone reservation) refunded) order "as before"
+                let second, both = Expect.wantOk (reserve 2 AllThatIsLeft refunded) "the rest"
+                let both = advance (RefundHasSucceeded second) both
+                let undone = advance (OrderSignal.RefundUndone reservation) both
+                Expect.equal (undone.Status, undone.Left) (PartiallyRefunded, 60_00L) ""
             }
             test "an unpaid order cannot be refunded" {
                 Expect.equal (Order.planRefund AllThatIsLeft (orderOf two)) (Error NotRefundable) ""

@@ -258,6 +258,18 @@ let waiting =
             let duplicate = due @ [ Hears(ReversalAnswered(Duplicate "seen")); Taken ]
             Expect.equal (waits (duplicate @ [ Hears LookUpFailed ])) (ForProvider, policy.Base) ""
         }
+        test "what the key can no longer tell is looked up, reversals too" {
+            for answer in [ Duplicate "seen"; InDoubt StoredServerError ] do
+                Expect.equal (attemptAfter (due @ [ Hears(ReversalAnswered answer) ])).Move LookUp $"{answer}"
+                Expect.equal
+                    (waits (due @ [ Hears(ReversalAnswered answer) ]))
+                    (ForAnswer, TimeSpan.Zero)
+                    "at once"
+            let doubts = List.concat (List.replicate 4 [ Hears(ReversalAnswered(InDoubt NoAnswer)); Taken ])
+            Expect.equal (attemptAfter (due @ doubts)).Move LookUp "one last look-up"
+            becomes "permanently_failed" (due @ doubts @ [ seen None 0L ])
+            becomes "reversed" (due @ doubts @ [ seen (Some(trr 3)) 100_00L ])
+        }
         test "what was not found is sent again under its key while that lives, and under a new one after" {
             let lookedUp = [ Taken; Hears(TransferAnswered(InDoubt StoredServerError)); Taken; notFound ]
             becomes "pending" lookedUp
@@ -293,6 +305,118 @@ let waiting =
         test "a cent too much is compensated" {
             let taken = due @ [ Hears(ClaimResized(claim 1 99_99L)); reversed 1 ]
             Expect.contains (tell taken).Movements (CompensationOwed(claim 1 1L, 99_99L)) "one cent"
+        }
+    ]
+
+/// What changes nothing is either old news or a contradiction that a person must see; the difference is money.
+[<Tests>]
+let contradictions =
+    let exhausted = List.concat (List.replicate 4 [ Taken; refused OtherCause ])
+    let completed = [ Taken; accepted ]
+    let reversedAll = due @ [ reversed 1 ]
+    let cancelled = [ refunded 1 100_00L ]
+    let givenUp = due @ [ Hears(ReversalAnswered Missing) ]
+    let yes number = TransferAnswered(Accepted(tr number))
+    let found number = TransferSeen [ tr number ]
+    let back number = ReversalAnswered(Accepted(trr number))
+    let sight number = ReversalSeen { Ours = Some(trr number); AmountReversed = 100_00L }
+    let no = ReversalAnswered(Denied(because OtherCause, false))
+    let listed = ReversalSeen { Ours = None; AmountReversed = 0L }
+    let nothingNew = Transfers.Unchanged
+    let contradicts why = Transfers.Refused why
+
+    let rows = [
+        "pending", [], [ back 1; sight 1; no; listed; StripeIdMissing ], contradicts NothingSent
+        "pending", [], [ RetryRequested; WriteOffRequested ], contradicts NotRetryable
+        "failed", [ Taken; refused OtherCause ], [ WriteOffRequested ], contradicts NotRetryable
+        "completed",
+        completed,
+        [ yes 1; found 1; TransferSeen []; no; listed; LookUpFailed; StripeIdMissing ],
+        nothingNew
+        "completed", completed, [ yes 2; found 2 ], contradicts AnotherTransferExists
+        "completed", completed, [ back 1; sight 1 ], contradicts AnotherReversalExists
+        "completed", completed, [ RetryRequested; WriteOffRequested ], contradicts NotRetryable
+        "completed", completed, [ RefundSucceeded(claim 1 100_01L) ], contradicts MoreThanIsLeft
+        "reversal_pending", due, [ yes 1; found 1; TransferSeen []; TransferAnswered Missing ], nothingNew
+        "reversal_pending", due, [ yes 2; found 2 ], contradicts AnotherTransferExists
+        "reversal_pending", due, [ RetryRequested; WriteOffRequested ], contradicts NotRetryable
+        "reversed",
+        reversedAll,
+        [ yes 1; found 1; TransferSeen []; back 1; sight 1; no; listed; LookUpFailed; StripeIdMissing ],
+        nothingNew
+        "reversed", reversedAll, [ yes 2; found 2 ], contradicts AnotherTransferExists
+        "reversed", reversedAll, [ back 2; sight 2 ], contradicts AnotherReversalExists
+        "reversed", reversedAll, [ RefundSucceeded(claim 1 100_00L) ], nothingNew
+        "reversed", reversedAll, [ RefundSucceeded(claim 2 1L) ], contradicts MoreThanIsLeft
+        "reversed", reversedAll, [ RetryRequested; WriteOffRequested ], contradicts NotRetryable
+        "cancelled", cancelled, [ yes 1; found 1; TransferSeen [ tr 1; tr 2 ] ], contradicts MovedAfterAll
+        "cancelled",
+        cancelled,
+        [ TransferSeen []; TransferAnswered Missing; LookUpFailed; RefundSucceeded(claim 1 1L) ],
+        nothingNew
+        "cancelled", cancelled, [ back 1; listed; StripeIdMissing ], contradicts NothingSent
+        "cancelled", cancelled, [ RetryRequested; WriteOffRequested ], contradicts NotRetryable
+        "permanently_failed, sending",
+        exhausted,
+        [ TransferSeen []; TransferAnswered Missing; LookUpFailed ],
+        nothingNew
+        "permanently_failed, sending", exhausted, [ back 1; listed; StripeIdMissing ], contradicts NothingSent
+        "permanently_failed, reversing",
+        givenUp,
+        [ no; listed; yes 1; found 1; TransferSeen []; LookUpFailed; StripeIdMissing ],
+        nothingNew
+        "permanently_failed, reversing", givenUp, [ yes 2; found 2 ], contradicts AnotherTransferExists
+        "written_off, unsent",
+        exhausted @ [ Hears WriteOffRequested ],
+        [ yes 1; found 1 ],
+        contradicts MovedAfterAll
+        "written_off, unsent",
+        exhausted @ [ Hears WriteOffRequested ],
+        [ TransferSeen []; no; listed; LookUpFailed; StripeIdMissing ],
+        nothingNew
+        "written_off",
+        givenUp @ [ Hears WriteOffRequested ],
+        [ yes 1; found 1; TransferSeen []; no; listed; LookUpFailed ],
+        nothingNew
+        "written_off",
+        givenUp @ [ Hears WriteOffRequested ],
+        [ yes 2; found 2 ],
+        contradicts AnotherTransferExists
+        "written_off",
+        givenUp @ [ Hears WriteOffRequested ],
+        [ back 1; sight 1 ],
+        contradicts AnotherReversalExists
+        "written_off",
+        givenUp @ [ Hears WriteOffRequested ],
+        [ RetryRequested; WriteOffRequested ],
+        contradicts NotRetryable
+    ]
+
+    testList "transfer, told what it knows or cannot be" [
+        for status, steps, signals, expected in rows do
+            for signal in signals do
+                test $"{status} hears %A{signal}" {
+                    let story = tell steps
+                    Expect.equal (Transfer.apply rules story.At signal story.Transfer) expected ""
+                }
+        test "an operator may hurry what waits for the seller's balance, and nothing else that waits" {
+            let empty = due @ [ notReversed SellerFunds ]
+            Expect.equal (waits (empty @ [ Hears RetryRequested ])) (Due, TimeSpan.Zero) ""
+            let refusedOnce = due @ [ notReversed OtherCause ]
+            let story = tell refusedOnce
+            Expect.equal
+                (Transfer.apply rules story.At RetryRequested story.Transfer)
+                (contradicts NotRetryable)
+                "it comes by itself"
+        }
+        test "its rows say which claim has failed and which wait" {
+            let rows = TransferRow.reversals (tell (givenUp @ [ refunded 2 0L ])).Transfer
+            Expect.equal [ for row in rows -> row.Status ] [ "failed"; "pending" ] ""
+            let rows =
+                TransferRow.reversals
+                    (tell [ Taken; accepted; refunded 1 40_00L; refunded 2 60_00L; Taken; reversed 1 ])
+                        .Transfer
+            Expect.equal [ for row in rows -> row.Status, row.Position ] [ "reversed", 0; "pending", 1 ] ""
         }
     ]
 
@@ -465,6 +589,23 @@ let laws =
         property "whatever waits has a time" (fun (history: Step list) ->
             let transfer = (tell history).Transfer
             (Transfer.duty transfer).IsNone || transfer.Attempt.IsSome)
+
+        property "a fact heard twice is heard once" (fun (history: Step list) (fact: TransferSignal) ->
+            let isFact =
+                match fact with
+                | RefundSucceeded _
+                | ClaimResized _
+                | TransferAnswered(Accepted _) -> true
+                | TransferAnswered _
+                | TransferSeen _
+                | ReversalAnswered _
+                | ReversalSeen _
+                | LookUpFailed
+                | StripeIdMissing
+                | RetryRequested
+                | WriteOffRequested -> false
+            let once = live (tell history) (Hears fact)
+            not isFact || live once (Hears fact) = once)
 
         property "a definite yes heard twice is heard once" (fun (history: Step list) ->
             let story = tell history

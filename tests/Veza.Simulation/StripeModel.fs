@@ -163,6 +163,15 @@ type StripeModel(scheduler: Scheduler, books: Books, weather: unit -> Weather) =
             let takesEffect = scheduler.Chance 50
             let status, body =
                 if fails && not takesEffect then
+                    // Stripe may roll a failed operation forward later; what it has stored does not change.
+                    if scheduler.Chance 30 then
+                        let later = TimeSpan.FromMinutes(float (scheduler.Random.Next(1, 10)))
+                        scheduler.After(
+                            later,
+                            fun () ->
+                                say "rolls forward what it had called a 500"
+                                perform path form |> ignore
+                        )
                     500, error "api_error" "" "Something went wrong."
                 else
                     let status, body = perform path form
