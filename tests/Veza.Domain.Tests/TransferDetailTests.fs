@@ -210,6 +210,31 @@ let contradictions =
                 (contradicts NotRetryable)
                 "it comes by itself"
         }
+        test "a cent that somebody reversed by hand is adopted" {
+            let cent = [
+                Taken
+                accepted
+                refunded 1 1L
+                Taken
+                Hears(ReversalAnswered(Duplicate "x"))
+                Taken
+            ]
+            Expect.equal (tell (cent @ [ seen None 1L ])).Transfer.Returned 1L ""
+            let rows = TransferRow.reversals (tell (cent @ [ seen None 1L ])).Transfer
+            Expect.equal [ for row in rows -> row.AdoptedAmount, row.Kept.HasValue ] [ 1L, false ] ""
+        }
+        test "its rows say what was withheld, given up and let go" {
+            let row steps =
+                let row = TransferRow.reversals (tell steps).Transfer |> List.exactlyOne
+                row.Status, row.AdoptedAmount, row.Amount
+            Expect.equal (row [ refunded 1 40_00L ]) ("withheld", 0L, 40_00L) ""
+            Expect.equal (row (givenUp @ [ Hears WriteOffRequested ])) ("written_off", 0L, 100_00L) ""
+            Expect.equal
+                (row [ refunded 1 40_00L; Hears(ClaimResized(claim 1 0L)) ])
+                ("cancelled", 0L, 40_00L)
+                ""
+            Expect.equal (row due) ("pending", 0L, 100_00L) ""
+        }
         test "its rows say which claim has failed and which wait" {
             let rows = TransferRow.reversals (tell (givenUp @ [ refunded 2 0L ])).Transfer
             Expect.equal [ for row in rows -> row.Status ] [ "failed"; "pending" ] ""
@@ -232,7 +257,13 @@ let resizing =
     let refusedWith why steps signal =
         let story = tell steps
         Expect.equal (Transfer.apply rules story.At signal story.Transfer) (Transfers.Refused why) ""
-    let unchanged steps more = Expect.equal (tell (steps @ more)) (tell steps) "nothing new"
+    let unchanged steps signals =
+        for signal in signals do
+            let story = tell steps
+            Expect.equal
+                (Transfer.apply rules story.At signal story.Transfer)
+                Transfers.Unchanged
+                "nothing new"
 
     testList "transfer, when refunds account for less of a claim" [
         test "withheld and unsent, the transfer grows again" {
@@ -262,7 +293,7 @@ let resizing =
             Expect.isEmpty (tell (queued @ [ resized 2 0L ])).Transfer.Queue ""
             Expect.equal (settled (queued @ [ resized 2 0L ])) [ 60_00L, Dropped, None ] ""
             refusedWith MoreThanIsLeft queued (ClaimResized(claim 2 61_00L))
-            unchanged queued [ resized 2 60_00L ]
+            unchanged queued [ ClaimResized(claim 2 60_00L) ]
         }
         test "due and unsent, it is let go, or asked for in part under a new key" {
             let asked = [ Taken; accepted; refunded 1 40_00L ]
@@ -295,7 +326,7 @@ let resizing =
                 0L
                 "a later refund takes it up"
             refusedWith MoreThanIsLeft due (ClaimResized(claim 1 100_01L))
-            unchanged sent [ resized 1 30_00L ]
+            unchanged sent [ ClaimResized(claim 1 30_00L) ]
         }
         test "on its way and not found, it is let go only when its key is old or a person says so" {
             let doubtful = due @ [ resized 1 0L; Hears(ReversalAnswered(InDoubt StoredServerError)); Taken ]
@@ -311,7 +342,7 @@ let resizing =
                 (movedBy (over @ [ resized 1 60_00L ]) [ resized 1 0L ])
                 [ CompensationOwed(claim 1 60_00L, 0L) ]
                 ""
-            unchanged (over @ [ resized 1 60_00L ]) [ resized 1 60_00L ]
+            unchanged (over @ [ ClaimResized(claim 1 60_00L) ]) [ resized 1 60_00L ]
             refusedWith MoreThanIsLeft (over @ [ resized 1 60_00L ]) (ClaimResized(claim 1 70_00L))
             Expect.equal (tell (over @ [ resized 1 60_00L ])).Transfer.Claims [ claim 1 60_00L ] ""
         }
@@ -329,7 +360,9 @@ let resizing =
         test "covered by somebody's reversal by hand, it is settled by that" {
             let partly = due @ [ Hears(ReversalAnswered(Duplicate "more")); Taken; seen None 30_00L ]
             Expect.equal (movedBy partly [ resized 1 20_00L ]) [ MoneyReturned 20_00L ] ""
+            becomes "completed" (partly @ [ resized 1 30_00L ])
+            becomes "reversal_pending" (partly @ [ resized 1 30_01L ])
             Expect.equal (settled (partly @ [ resized 1 20_00L ])) [ 20_00L, Returned(None, 20_00L), None ] ""
         }
-        test "an unknown claim is nobody's" { unchanged due [ resized 9 0L ] }
+        test "an unknown claim is nobody's" { unchanged due [ ClaimResized(claim 9 0L) ] }
     ]
