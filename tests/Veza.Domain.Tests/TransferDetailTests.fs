@@ -342,7 +342,7 @@ let resizing =
                 (movedBy (over @ [ resized 1 60_00L ]) [ resized 1 0L ])
                 [ CompensationOwed(claim 1 60_00L, 0L) ]
                 ""
-            unchanged (over @ [ ClaimResized(claim 1 60_00L) ]) [ resized 1 60_00L ]
+            unchanged (over @ [ resized 1 60_00L ]) [ ClaimResized(claim 1 60_00L) ]
             refusedWith MoreThanIsLeft (over @ [ resized 1 60_00L ]) (ClaimResized(claim 1 70_00L))
             Expect.equal (tell (over @ [ resized 1 60_00L ])).Transfer.Claims [ claim 1 60_00L ] ""
         }
