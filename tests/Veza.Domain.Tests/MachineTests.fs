@@ -215,6 +215,22 @@ let payouts =
             | Some(FindPayout key) -> Expect.stringEnds key.Value ":0" "the first key"
             | duty -> failtest $"{duty}"
         }
+        test "a stored server error is looked up, and what is not found is asked for again" {
+            let looking =
+                tellPayout [ PayoutTaken; PayoutHears(PayoutAnswered(Answer.InDoubt StoredServerError)) ]
+            match Payout.duty looking with
+            | Some(FindPayout _) -> ()
+            | duty -> failtest $"{duty}"
+            match Payout.duty (livePayout looking (PayoutHears(PayoutSeen []))) with
+            | Some(SendPayout key) -> Expect.stringEnds key.Value ":0" "the same key while it lives"
+            | duty -> failtest $"{duty}"
+        }
+        test "a refusal is final, and said" {
+            let refused =
+                tellPayout [ PayoutTaken; PayoutHears(PayoutAnswered(Denied(because SellerFunds, false))) ]
+            Expect.equal refused.Status (PayoutStatus.Failed(None, because SellerFunds)) ""
+            Expect.equal (Payout.duty refused) None "an operator asks for another one"
+        }
         test "paid may still fail, and failed does not become paid" {
             let paid = tellPayout [ PayoutHears(PayoutReported(sight IsPaid)) ]
             let failed = livePayout paid (PayoutHears(PayoutReported(sight failure)))
@@ -332,6 +348,28 @@ let subscriptions =
                     IsOpen = false
                 })
                 "the next try after its backoff"
+        }
+        test "what is open is asked about, what is due is charged, what is paid rests" {
+            let duty steps =
+                let subscription, at = tellSubscription steps
+                Subscription.duty at subscription
+            let payment period attempt = PaymentId.ForPeriod(SubscriptionId(guid 2), period, attempt)
+            Expect.equal (duty []) (Some(ChargePeriod(payment 1 0))) ""
+            Expect.equal (duty [ SubscriptionHears ChargeSent ]) (Some(AskAbout(payment 1 0))) ""
+            let paid = [ SubscriptionHears(PeriodPaid { Period = 1; Try = 0 }) ]
+            Expect.equal (duty paid) None "until the month is over"
+            Expect.equal (duty (paid @ [ Days 31 ])) (Some(ChargePeriod(payment 2 0))) ""
+        }
+        test "an earlier period's payment is old news" {
+            let second, at =
+                tellSubscription [
+                    for period in 1..2 -> SubscriptionHears(PeriodPaid { Period = period; Try = 0 })
+                ]
+            for attempt in 0..1 do
+                Expect.equal
+                    (Subscription.apply charging at (PeriodPaid { Period = 1; Try = attempt }) second)
+                    Subscriptions.Unchanged
+                    ""
         }
         test "two payments for one period are for a person" {
             let active, at = tellSubscription [ SubscriptionHears(PeriodPaid { Period = 1; Try = 0 }) ]

@@ -116,6 +116,12 @@ let order =
                 let reservation, reserved = Expect.wantOk (reserve 1 AllThatIsLeft order) "all"
                 Expect.equal (advance (RefundReleased reservation) reserved) order "as before"
             }
+            test "a leg that gives nothing back has no share" {
+                let order = paid { two with Gross = [ 60_00L; 0L ] }
+                for request in [ Amount 1L; AllThatIsLeft; Lines [ for line in order.Lines -> line.Id ] ] do
+                    let _, shares = Expect.wantOk (Order.planRefund request order) "something is left"
+                    Expect.hasLength shares 1 "the free line's seller is not asked"
+            }
             test "the last cent of a leg is part of the rest" {
                 let once = Expect.wantOk (refund 1 (Amount 99_99L) (paid two)) "almost all"
                 let _, shares = Expect.wantOk (Order.planRefund AllThatIsLeft once) "a cent"

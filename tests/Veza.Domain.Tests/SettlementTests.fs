@@ -481,6 +481,53 @@ let settlement =
         ]
     ]
 
+/// The books, line by line: each set sums to zero.
+[<Tests>]
+let ledger =
+    let ada = owed.Seller
+    let posted account amount = { Account = account; Amount = amount }
+    let difference = { Refund = RefundId(guid 1); Amount = 5L }
+    let rows = [
+        MoneySent 5L, [ posted (SellerPayable ada) 5L; posted PlatformCash -5L ]
+        MoneyReturned 5L, [ posted PlatformCash 5L; posted (SellerDebt ada) -5L ]
+        ClaimWithheld 5L, [ posted (SellerPayable ada) 5L; posted (SellerDebt ada) -5L ]
+        ClaimForgiven 5L, [ posted PlatformLosses 5L; posted (SellerDebt ada) -5L ]
+        Movement.SettledOutside 5L, [ posted (SellerPayable ada) 5L; posted (Account.SettledOutside ada) -5L ]
+        ClaimRestored 5L, [ posted (SellerDebt ada) 5L; posted (SellerPayable ada) -5L ]
+        CompensationOwed(difference, 0L), [ posted (SellerDebt ada) 5L; posted (SellerPayable ada) -5L ]
+        ForgivenessUndone 5L, [ posted (SellerDebt ada) 5L; posted PlatformLosses -5L ]
+    ]
+    testList "ledger" [
+        for movement, expected in rows do
+            test $"%A{movement}" { Expect.equal (Ledger.ofMovements owed [ movement ]) expected "" }
+        test "a refund's postings and their mirror" {
+            let shares = [ ada, 10L, 1L, 8L ]
+            let expected = [
+                posted PlatformCash -10L
+                posted PlatformFees 1L
+                posted (SellerDebt ada) 8L
+                posted PlatformLosses 1L
+            ]
+            Expect.equal (Ledger.ofRefund shares) expected "a fee that is kept is the platform's loss"
+            Expect.equal
+                (Ledger.ofRefundUndone shares)
+                [ for posting in expected -> { posting with Amount = -posting.Amount } ]
+                ""
+        }
+        test "a payment's postings" {
+            let order = orderOf two
+            Expect.equal
+                (Ledger.ofPayment order)
+                [
+                    posted PlatformCash 100_00L
+                    posted (SellerPayable(sellerOf 0)) -54_00L
+                    posted PlatformFees -10_00L
+                    posted (SellerPayable(sellerOf 1)) -36_00L
+                ]
+                ""
+        }
+    ]
+
 [<Tests>]
 let refund =
     testList "refund" [
