@@ -225,6 +225,50 @@ let payouts =
             | Some(SendPayout key) -> Expect.stringEnds key.Value ":0" "the same key while it lives"
             | duty -> failtest $"{duty}"
         }
+        test "what is under way is asked about, and waits for that" {
+            for fact in [ IsPending; IsInTransit ] do
+                let known = tellPayout [ PayoutHears(PayoutReported(sight fact)) ]
+                Expect.equal (Payout.duty known) (Some(PayoutDuty.AskAbout(po 1))) ""
+                let due (payout: Payout) =
+                    match payout.Status with
+                    | PayoutStatus.Pending(_, due)
+                    | InTransit(_, due) -> due
+                    | status -> failtest $"{status}"
+                Expect.equal (due known) (now.AddHours 1.) "Stripe tells by itself before that"
+                Expect.equal (due (livePayout known PayoutTaken)) (now.AddMinutes 2.) "a worker's lease"
+                let silent = livePayout (livePayout known PayoutTaken) (PayoutHears PayoutSignal.LookUpFailed)
+                Expect.equal (due silent) (now.AddHours 1.) "no answer: later"
+        }
+        test "a hindrance and a failed look-up wait a moment" {
+            for steps in
+                [
+                    [ PayoutTaken; PayoutHears(PayoutAnswered(NotExecuted RateLimited)) ]
+                    [ PayoutTaken; PayoutHears PayoutSignal.LookUpFailed ]
+                ] do
+                match (tellPayout steps).Status with
+                | Requested attempt ->
+                    Expect.equal (attempt.DueAt, attempt.Waiting) (now + policy.Base, ForProvider) ""
+                | status -> failtest $"{status}"
+        }
+        test "more than one match, or none after the last retry, is for a person" {
+            let several = [ sight IsPending; { StripeId = po 2; Says = IsPending } ]
+            Expect.isTrue (tellPayout [ PayoutHears(PayoutSeen several) ]).Status.IsInDoubt ""
+            let doubt = [ PayoutTaken; PayoutHears(PayoutAnswered(Answer.InDoubt NoAnswer)) ]
+            let stuck = tellPayout (List.concat (List.replicate 4 doubt) @ [ PayoutHears(PayoutSeen []) ])
+            Expect.isTrue stuck.Status.IsInDoubt "one last look-up"
+            let retried = livePayout stuck (PayoutHears PayoutSignal.RetryRequested)
+            match Payout.duty retried with
+            | Some(FindPayout key) -> Expect.stringEnds key.Value ":0" "proof first"
+            | duty -> failtest $"{duty}"
+            match Payout.duty (livePayout retried (PayoutHears(PayoutSeen []))) with
+            | Some(SendPayout key) -> Expect.stringEnds key.Value ":1" "proven absent by hand: a new key"
+            | duty -> failtest $"{duty}"
+            for payout in [ asked; tellPayout [ PayoutHears(PayoutReported(sight IsPaid)) ] ] do
+                Expect.equal
+                    (Payout.apply trying now PayoutSignal.RetryRequested payout)
+                    (Payouts.Refused NotRetryable)
+                    ""
+        }
         test "a refusal is final, and said" {
             let refused =
                 tellPayout [ PayoutTaken; PayoutHears(PayoutAnswered(Denied(because SellerFunds, false))) ]

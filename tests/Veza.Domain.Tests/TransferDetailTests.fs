@@ -42,6 +42,19 @@ let waiting =
                 "longer"
             Expect.equal (waits (due @ [ notReversed OtherCause ])) (ForRetry, spent 0) ""
         }
+        test "a reversal gives up after its retries, and not before" {
+            let refusals times = due @ List.concat (List.replicate times [ notReversed OtherCause; Taken ])
+            becomes "reversal_pending" (refusals policy.MaxRetries)
+            becomes "permanently_failed" (refusals (policy.MaxRetries + 1))
+            let afterwards = refusals (policy.MaxRetries + 1) @ [ Hears RetryRequested ]
+            Expect.equal (attemptAfter afterwards).Retries 0 "an operator's fresh start"
+            becomes "reversal_pending" afterwards
+        }
+        test "an empty seller balance waits for ever" {
+            becomes
+                "reversal_pending"
+                (due @ List.concat (List.replicate 50 [ notReversed SellerFunds; Taken ]))
+        }
         test "an empty platform waits for its own clock" {
             becomes "failed" [ Taken; refused PlatformFunds ]
             Expect.equal (waits [ Taken; refused PlatformFunds ]) (ForPlatformFunds, rules.FundsInterval) ""
