@@ -239,6 +239,13 @@ let payouts =
                 let silent = livePayout (livePayout known PayoutTaken) (PayoutHears PayoutSignal.LookUpFailed)
                 Expect.equal (due silent) (now.AddHours 1.) "no answer: later"
         }
+        test "told once more what it knows, it waits anew" {
+            let later = now.AddMinutes 30.
+            let known = tellPayout [ PayoutHears(PayoutReported(sight IsInTransit)) ]
+            match Payout.apply trying later (PayoutReported(sight IsInTransit)) known with
+            | Payouts.Advanced next -> Expect.equal next.Status (InTransit(po 1, later.AddHours 1.)) ""
+            | outcome -> failtest $"{outcome}"
+        }
         test "a hindrance and a failed look-up wait a moment" {
             for steps in
                 [
@@ -402,6 +409,9 @@ let subscriptions =
             Expect.equal (duty [ SubscriptionHears ChargeSent ]) (Some(AskAbout(payment 1 0))) ""
             let paid = [ SubscriptionHears(PeriodPaid { Period = 1; Try = 0 }) ]
             Expect.equal (duty paid) None "until the month is over"
+            Expect.isFalse
+                (Subscription.toRow (fst (tellSubscription paid))).IsOpen
+                "nothing is being charged"
             Expect.equal (duty (paid @ [ Days 31 ])) (Some(ChargePeriod(payment 2 0))) ""
         }
         test "an earlier period's payment is old news" {

@@ -247,6 +247,10 @@ let contradictions =
                 ("cancelled", 0L, 40_00L)
                 ""
             Expect.equal (row due) ("pending", 0L, 100_00L) ""
+            Expect.equal
+                (row [ Taken; refunded 1 40_00L ])
+                ("pending", 0L, 40_00L)
+                "it waits for the transfer's outcome"
         }
         test "its rows say which claim has failed and which wait" {
             let rows = TransferRow.reversals (tell (givenUp @ [ refunded 2 0L ])).Transfer
