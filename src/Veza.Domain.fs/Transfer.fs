@@ -188,18 +188,25 @@ type Transfer = private {
         | Cancelled
         | WrittenOff _ -> None
 
-    /// Claims not yet settled, the one being taken first.
-    member transfer.Outstanding =
+    /// The claim that is being taken back, or was when Veza gave up.
+    member transfer.UnderWay =
         match transfer.status with
         | ReversalPending(_, taking)
-        | PermanentlyFailed(ReversingFailed(_, taking), _) -> taking.Claim :: transfer.queue
+        | PermanentlyFailed(ReversingFailed(_, taking), _) -> Some taking
         | PermanentlyFailed(SendingFailed _, _)
         | Pending _
         | Failed _
         | Completed _
         | Reversed _
         | Cancelled
-        | WrittenOff _ -> transfer.queue
+        | WrittenOff _ -> None
+
+    /// Claims not yet settled, the one being taken first.
+    member transfer.Outstanding = [
+        for taking in Option.toList transfer.UnderWay do
+            taking.Claim
+        yield! transfer.queue
+    ]
 
     /// What no claim has asked for yet.
     member transfer.Unclaimed =
@@ -214,32 +221,14 @@ type Transfer = private {
     /// What is being taken back though no refund accounts for it any more: free for the next one, but not to be
     /// asked for once more until Stripe has told.
     member transfer.Undoing =
-        match transfer.status with
-        | ReversalPending(_, taking)
-        | PermanentlyFailed(ReversingFailed(_, taking), _) -> taking.Claim.Amount - Taking.counts taking
-        | PermanentlyFailed(SendingFailed _, _)
-        | Pending _
-        | Failed _
-        | Completed _
-        | Reversed _
-        | Cancelled
-        | WrittenOff _ -> 0L
+        match transfer.UnderWay with
+        | Some taking -> taking.Claim.Amount - Taking.counts taking
+        | None -> 0L
 
     /// The claims not yet settled, by what refunds account for.
     member transfer.ToTake = [
-        match transfer.status with
-        | ReversalPending(_, taking)
-        | PermanentlyFailed(ReversingFailed(_, taking), _) -> {
-            taking.Claim with
-                Amount = Taking.counts taking
-          }
-        | PermanentlyFailed(SendingFailed _, _)
-        | Pending _
-        | Failed _
-        | Completed _
-        | Reversed _
-        | Cancelled
-        | WrittenOff _ -> ()
+        for taking in Option.toList transfer.UnderWay do
+            { taking.Claim with Amount = Taking.counts taking }
         yield! transfer.queue
     ]
 
