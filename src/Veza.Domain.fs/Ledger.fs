@@ -69,7 +69,8 @@ module Ledger =
     let private ofMovement seller movement =
         match movement with
         | MoneySent amount -> [ post (SellerPayable seller) amount; post PlatformCash -amount ]
-        | MoneyReturned amount -> [ post PlatformCash amount; post (SellerDebt seller) -amount ]
+        | MoneyReturned amount
+        | ReturnedUnasked amount -> [ post PlatformCash amount; post (SellerDebt seller) -amount ]
         | ClaimWithheld amount -> [ post (SellerPayable seller) amount; post (SellerDebt seller) -amount ]
         | ClaimForgiven amount -> [ post PlatformLosses amount; post (SellerDebt seller) -amount ]
         | ClaimRestored amount

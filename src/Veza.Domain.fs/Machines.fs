@@ -64,6 +64,10 @@ module Machines =
             ReversalSeen { Ours = Some stripeReversal; AmountReversed = 40L }
             ReversalSeen { Ours = None; AmountReversed = 0L }
             ReversalSeen { Ours = None; AmountReversed = 100L }
+            ReversalsNoticed { Ours = Some stripeReversal; AmountReversed = 40L }
+            ReversalsNoticed { Ours = None; AmountReversed = 30L }
+            ReversalsNoticed { Ours = None; AmountReversed = 100L }
+            FundsArrived
             TransferSignal.LookUpFailed
             StripeIdMissing
             TransferSignal.RetryRequested
@@ -80,6 +84,8 @@ module Machines =
             | TransferSignal.RefundSucceeded _
             | ClaimResized _
             | ReversalSeen _
+            | ReversalsNoticed _
+            | FundsArrived
             | TransferSignal.LookUpFailed
             | StripeIdMissing
             | TransferSignal.RetryRequested

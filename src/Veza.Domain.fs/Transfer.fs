@@ -91,6 +91,11 @@ type TransferSignal =
     | ClaimResized of Claim: Claim
     | ReversalAnswered of ReversalAnswer: Answer<StripeReversalId>
     | ReversalSeen of Sight: ReversalSight
+    /// The same books, looked into because of a webhook or a reconciliation and not because a duty asked: a request
+    /// of ours may be on the wire meanwhile.
+    | ReversalsNoticed of Noticed: ReversalSight
+    /// The balance that somebody's money comes from has been filled (Stripe's `balance.available`).
+    | FundsArrived
     /// The look-up itself got no answer.
     | LookUpFailed
     /// The worker found nothing it could send.
@@ -115,6 +120,8 @@ type TransferRefusal =
 type Movement =
     | MoneySent of Amount: int64
     | MoneyReturned of Amount: int64
+    /// Somebody else reversed it at Stripe, and no refund had asked for it: the seller's credit against claims to come.
+    | ReturnedUnasked of Amount: int64
     | ClaimWithheld of Amount: int64
     | ClaimForgiven of Amount: int64
     | SettledOutside of Amount: int64
@@ -140,6 +147,8 @@ type Transfer = private {
     settled: SettledClaim list
     /// Claims behind the one being taken, oldest first.
     queue: Claim list
+    /// Reversed at Stripe by somebody else, in the dashboard for instance, and taken up by no claim yet.
+    foreign: int64
     trouble: Refusal option
 } with
 
@@ -153,6 +162,8 @@ type Transfer = private {
     member transfer.Status = transfer.status
     member transfer.Settled = transfer.settled
     member transfer.Queue = transfer.queue
+    /// Reversed at Stripe by somebody else and taken up by no claim yet: the next claims come out of it.
+    member transfer.Foreign = transfer.foreign
     /// The provider's last refusal or doubt, for people.
     member transfer.Trouble = transfer.trouble
 

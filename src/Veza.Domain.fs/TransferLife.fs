@@ -18,6 +18,7 @@ module Transfer =
         status = Pending(startAt (now + hold) (if hold > TimeSpan.Zero then OnHold else Due))
         settled = []
         queue = []
+        foreign = 0L
         trouble = None
     }
 
@@ -41,6 +42,7 @@ module Transfer =
             | CompensationOwed(difference, kept) -> compensate difference kept transfer now
             | MoneySent _
             | MoneyReturned _
+            | ReturnedUnasked _
             | ClaimWithheld _
             | ClaimForgiven _
             | SettledOutside _
@@ -71,7 +73,10 @@ module Transfer =
         | Pending _, (RetryRequested | WriteOffRequested) -> Refused NotRetryable
         | Failed attempt, RetryRequested -> transfer |> stays (Failed(restarted now attempt))
         | Failed _, WriteOffRequested -> Refused NotRetryable
-        | (Pending _ | Failed _), (ReversalAnswered _ | ReversalSeen _ | StripeIdMissing) ->
+        | Failed attempt, FundsArrived when attempt.Waiting.IsForPlatformFunds ->
+            transfer |> stays (Failed(again Due now attempt))
+        | (Pending _ | Failed _), FundsArrived -> Unchanged
+        | (Pending _ | Failed _), (ReversalAnswered _ | ReversalSeen _ | ReversalsNoticed _ | StripeIdMissing) ->
             Refused NothingSent
 
         | Completed receipt, (TransferAnswered(Accepted id) | TransferSeen [ id ]) ->
@@ -81,9 +86,11 @@ module Transfer =
         | (Completed _ | Reversed _), ClaimResized claim -> transfer |> TransferResizing.atRest claim
         | (Completed _ | Reversed _), (ReversalAnswered(Accepted id) | ReversalSeen { Ours = Some id }) ->
             transfer |> isKnownReversal id
+        | (Completed receipt | Reversed receipt), ReversalsNoticed sight ->
+            transfer |> noticedAtRest now receipt sight
         | Completed _, (TransferAnswered _ | TransferSeen _ | ReversalAnswered _ | ReversalSeen _) ->
             Unchanged
-        | Completed _, (LookUpFailed | StripeIdMissing) -> Unchanged
+        | Completed _, (LookUpFailed | StripeIdMissing | FundsArrived) -> Unchanged
         | Completed _, (RetryRequested | WriteOffRequested) -> Refused NotRetryable
 
         | ReversalPending(receipt, taking), ReversalAnswered answer ->
@@ -100,7 +107,12 @@ module Transfer =
             transfer
             |> TransferResizing.whileTaking now claim receipt taking (fun taking ->
                 ReversalPending(receipt, taking))
-        | ReversalPending(receipt, taking), RetryRequested when taking.Attempt.Waiting.IsForSellerFunds ->
+        | ReversalPending(receipt, taking), ReversalsNoticed sight ->
+            let stand taking = ReversalPending(receipt, taking)
+            transfer |> noticedWhileTaking now receipt taking stand sight
+        | ReversalPending(receipt, taking), (RetryRequested | FundsArrived) when
+            taking.Attempt.Waiting.IsForSellerFunds
+            ->
             let attempt = again Due now taking.Attempt
             transfer |> stays (ReversalPending(receipt, { taking with Attempt = attempt }))
         | ReversalPending(Unnamed, taking), (TransferAnswered(Accepted id) | TransferSeen [ id ]) ->
@@ -110,7 +122,7 @@ module Transfer =
                 Unchanged
             else
                 Refused AnotherTransferExists
-        | ReversalPending _, (TransferAnswered _ | TransferSeen _) -> Unchanged
+        | ReversalPending _, (TransferAnswered _ | TransferSeen _ | FundsArrived) -> Unchanged
         | ReversalPending _, (RetryRequested | WriteOffRequested) -> Refused NotRetryable
 
         | Reversed receipt, (TransferAnswered(Accepted id) | TransferSeen [ id ]) ->
@@ -119,14 +131,16 @@ module Transfer =
             else
                 Refused AnotherTransferExists
         | Reversed _, (TransferAnswered _ | TransferSeen _ | ReversalAnswered _ | ReversalSeen _) -> Unchanged
-        | Reversed _, (LookUpFailed | StripeIdMissing) -> Unchanged
-        | Reversed _, RefundSucceeded claim -> claiming claim transfer (fun _ -> Refused NothingToReverse)
+        | Reversed _, (LookUpFailed | StripeIdMissing | FundsArrived) -> Unchanged
+        // Somebody else may have reversed what no refund had asked for yet.
+        | Reversed receipt, RefundSucceeded claim ->
+            claiming claim transfer (fun next -> Advanced(withTheSeller now receipt next, []))
         | Reversed _, (RetryRequested | WriteOffRequested) -> Refused NotRetryable
 
         | PermanentlyFailed(SendingFailed _, _), (TransferAnswered(Accepted id) | TransferSeen [ id ]) ->
             transfer |> sent now id
-        | PermanentlyFailed(SendingFailed _, _), (TransferAnswered _ | TransferSeen _ | LookUpFailed) ->
-            Unchanged
+        | PermanentlyFailed(SendingFailed _, _),
+          (TransferAnswered _ | TransferSeen _ | LookUpFailed | FundsArrived) -> Unchanged
         | PermanentlyFailed(SendingFailed attempt, _), RefundSucceeded claim ->
             transfer |> claimingUnsent claim attempt
         | PermanentlyFailed(SendingFailed attempt, _), ClaimResized claim ->
@@ -134,13 +148,16 @@ module Transfer =
         | PermanentlyFailed(SendingFailed attempt, _), RetryRequested ->
             transfer |> stays (Pending(restarted now attempt))
         | PermanentlyFailed(SendingFailed _, _), WriteOffRequested -> closedUnsent transfer
-        | PermanentlyFailed(SendingFailed _, _), (ReversalAnswered _ | ReversalSeen _ | StripeIdMissing) ->
-            Refused NothingSent
+        | PermanentlyFailed(SendingFailed _, _),
+          (ReversalAnswered _ | ReversalSeen _ | ReversalsNoticed _ | StripeIdMissing) -> Refused NothingSent
 
         | PermanentlyFailed(ReversingFailed(receipt, taking), _),
           (ReversalAnswered(Accepted id) | ReversalSeen { Ours = Some id }) ->
             transfer |> givenBack now receipt taking (Returned(Some id, taking.Adopted))
         | PermanentlyFailed(ReversingFailed _, _), (ReversalAnswered _ | ReversalSeen _) -> Unchanged
+        | PermanentlyFailed(ReversingFailed(receipt, taking), why), ReversalsNoticed sight ->
+            let stand taking = PermanentlyFailed(ReversingFailed(receipt, taking), why)
+            transfer |> noticedWhileTaking now receipt taking stand sight
         | PermanentlyFailed(ReversingFailed(Unnamed, taking), why),
           (TransferAnswered(Accepted id) | TransferSeen [ id ]) ->
             transfer |> stays (PermanentlyFailed(ReversingFailed(Named id, taking), why))
@@ -151,7 +168,8 @@ module Transfer =
             else
                 Refused AnotherTransferExists
         | PermanentlyFailed(ReversingFailed _, _), (TransferAnswered _ | TransferSeen _) -> Unchanged
-        | PermanentlyFailed(ReversingFailed _, _), (LookUpFailed | StripeIdMissing) -> Unchanged
+        | PermanentlyFailed(ReversingFailed _, _), (LookUpFailed | StripeIdMissing | FundsArrived) ->
+            Unchanged
         | PermanentlyFailed(ReversingFailed _, _), RefundSucceeded claim ->
             claiming claim transfer (fun next -> Advanced(next, []))
         | PermanentlyFailed(ReversingFailed(receipt, taking), why), ClaimResized claim ->
@@ -166,10 +184,11 @@ module Transfer =
         | PermanentlyFailed(ReversingFailed(Unnamed, _), _), WriteOffRequested -> writtenOff transfer None
 
         | Cancelled, (TransferAnswered(Accepted _) | TransferSeen(_ :: _)) -> Refused MovedAfterAll
-        | Cancelled, (TransferAnswered _ | TransferSeen [] | LookUpFailed) -> Unchanged
+        | Cancelled, (TransferAnswered _ | TransferSeen [] | LookUpFailed | FundsArrived) -> Unchanged
         | Cancelled, ClaimResized claim -> transfer |> TransferResizing.atRest claim
         | Cancelled, RefundSucceeded claim -> claiming claim transfer (fun _ -> Refused NothingToReverse)
-        | Cancelled, (ReversalAnswered _ | ReversalSeen _ | StripeIdMissing) -> Refused NothingSent
+        | Cancelled, (ReversalAnswered _ | ReversalSeen _ | ReversalsNoticed _ | StripeIdMissing) ->
+            Refused NothingSent
         | Cancelled, (RetryRequested | WriteOffRequested) -> Refused NotRetryable
 
         | WrittenOff(Some known), (TransferAnswered(Accepted id) | TransferSeen [ id ]) ->
@@ -178,7 +197,10 @@ module Transfer =
             else
                 Refused AnotherTransferExists
         | WrittenOff None, (TransferAnswered(Accepted _) | TransferSeen(_ :: _)) -> Refused MovedAfterAll
-        | WrittenOff _, (TransferAnswered _ | TransferSeen _ | LookUpFailed | StripeIdMissing) -> Unchanged
+        | WrittenOff _, (TransferAnswered _ | TransferSeen _ | LookUpFailed | StripeIdMissing | FundsArrived) ->
+            Unchanged
+        | WrittenOff(Some id), ReversalsNoticed sight -> transfer |> noticedAtRest now (Named id) sight
+        | WrittenOff None, ReversalsNoticed _ -> Refused NothingSent
         | WrittenOff _, (ReversalAnswered(Accepted id) | ReversalSeen { Ours = Some id }) ->
             transfer |> isKnownReversal id
         | WrittenOff _, (ReversalAnswered _ | ReversalSeen _) -> Unchanged
@@ -209,6 +231,27 @@ module Transfer =
         | PermanentlyFailed _
         | Cancelled
         | WrittenOff _ -> None
+
+    /// The transfer at Stripe whose reversals can be looked into, and the key that tells ours from others'. What is
+    /// seen under one key must not be told to a transfer that has gone on to another.
+    let sighting (transfer: Transfer) =
+        let key = transfer.UnderWay |> Option.map (reversalKey transfer)
+
+        match transfer.status with
+        | Completed(Named id)
+        | Reversed(Named id)
+        | ReversalPending(Named id, _)
+        | PermanentlyFailed(ReversingFailed(Named id, _), _)
+        | WrittenOff(Some id) -> ValueSome struct (id, key)
+        | Completed Unnamed
+        | Reversed Unnamed
+        | ReversalPending(Unnamed, _)
+        | PermanentlyFailed(ReversingFailed(Unnamed, _), _)
+        | PermanentlyFailed(SendingFailed _, _)
+        | Pending _
+        | Failed _
+        | Cancelled
+        | WrittenOff None -> ValueNone
 
     /// A worker takes the transfer for a while.
     let claimed rules (now: DateTimeOffset) transfer =
@@ -250,6 +293,8 @@ module Transfer =
             | ClaimResized _
             | ReversalAnswered _
             | ReversalSeen _
+            | ReversalsNoticed _
+            | FundsArrived
             | LookUpFailed
             | StripeIdMissing
             | RetryRequested

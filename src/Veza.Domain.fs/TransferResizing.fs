@@ -113,7 +113,5 @@ module internal TransferResizing =
                 else
                     Some claim.Amount
             transfer |> stays (again { taking with Kept = kept })
-        elif taking.Adopted > 0L && claim.Amount <= taking.Adopted then
-            transfer |> givenBack now receipt { taking with Claim = claim } (Returned(None, claim.Amount))
         else
             transfer |> letGo now receipt { taking with Kept = Some claim.Amount }

@@ -28,6 +28,8 @@ type TransferRow = {
     /// The claim being taken: which of the reversals it is, and how much of it others have reversed.
     Taking: Nullable<Guid>
     Adopted: int64
+    /// Reversed by others and taken up by no claim.
+    Foreign: int64
 }
 
 /// One claim on a transfer, as its row keeps it.
@@ -101,6 +103,7 @@ module TransferRow =
             TroubleMessage = trouble |> Option.map _.Message |> Option.toObj
             Taking = Nullable()
             Adopted = 0L
+            Foreign = transfer.foreign
         }
 
         match transfer.status with
@@ -316,6 +319,7 @@ module TransferRow =
                             then
                                 claimOf claim
                     ]
+                    foreign = row.Foreign
                     trouble = trouble
                 }
             | Error why, _, _

@@ -23,15 +23,20 @@ module internal TransferSteps =
     }
 
     /// The seller has the money, less what was taken back; the oldest waiting claim, if there is one, is next.
-    let withTheSeller now receipt (transfer: Transfer) =
+    let rec withTheSeller now receipt (transfer: Transfer) =
         let isWrittenOff = transfer.settled |> List.exists _.Settling.IsForgiven
 
         match transfer.queue, receipt with
+        // Somebody else has taken it back already.
+        | claim :: rest, _ when claim.Amount <= transfer.foreign ->
+            { transfer with queue = rest; foreign = transfer.foreign - claim.Amount }
+            |> settle claim (Returned(None, claim.Amount))
+            |> withTheSeller now receipt
         | claim :: rest, _ ->
-            let taking = { Claim = claim; Adopted = 0L; Attempt = startAt now Due; Kept = None }
-            { transfer with status = ReversalPending(receipt, taking); queue = rest }
+            let taking = { Claim = claim; Adopted = transfer.foreign; Attempt = startAt now Due; Kept = None }
+            { transfer with status = ReversalPending(receipt, taking); queue = rest; foreign = 0L }
         | [], Named id when isWrittenOff -> { transfer with status = WrittenOff(Some id) }
-        | [], _ when transfer.Withheld + transfer.Returned = transfer.amount.Minor -> {
+        | [], _ when transfer.Withheld + transfer.Returned + transfer.foreign = transfer.amount.Minor -> {
             transfer with
                 status = Reversed receipt
           }
@@ -55,17 +60,29 @@ module internal TransferSteps =
                     trouble = None
             },
             [
-                MoneyReturned taking.Claim.Amount
+                // What others took back was posted when it was seen.
+                if taking.Claim.Amount > taking.Adopted then
+                    MoneyReturned(taking.Claim.Amount - taking.Adopted)
                 if difference.Amount > 0L then
                     CompensationOwed(difference, kept)
             ]
         )
 
-    /// Nothing of the claim has moved: what refunds still account for is asked for, under a new key.
+    /// Nothing of the claim has moved but what others took: what refunds still account for beyond that is asked for,
+    /// under a new key.
     let letGo now receipt taking transfer =
         let claim = { taking.Claim with Amount = Taking.counts taking }
-        if claim.Amount = 0L then
-            let next = settle taking.Claim Dropped { transfer with trouble = None }
+        if claim.Amount <= taking.Adopted then
+            let next = {
+                transfer with
+                    trouble = None
+                    foreign = transfer.foreign + taking.Adopted - claim.Amount
+            }
+            let next =
+                if claim.Amount = 0L then
+                    settle taking.Claim Dropped next
+                else
+                    settle claim (Returned(None, claim.Amount)) next
             Advanced(withTheSeller now receipt next, [])
         else
             let attempt = again Due now (renewed taking.Attempt)
@@ -212,22 +229,81 @@ module internal TransferSteps =
             let attempt = spent rules.Reversing now transfer ForRetry (absent now attempt)
             transfer |> stays (waiting receipt taking attempt)
 
-    /// "Already reversed" is decided here, from Stripe's books: ours is done, somebody else's is adopted as far
-    /// as no earlier claim has adopted it, and what it does not cover is still to be taken back.
-    let reversalSeen rules now receipt taking sight (transfer: Transfer) =
-        let left = taking.Claim.Amount - taking.Adopted
-        let foreign = sight.AmountReversed - transfer.Returned - taking.Adopted
-        let cover = if taking.Kept.IsSome then 0L else max 0L (min foreign left)
+    let private adoptedNow (transfer: Transfer) =
+        transfer.UnderWay |> Option.map _.Adopted |> Option.defaultValue 0L
 
+    /// What Stripe's books show beyond what we know of is somebody else's doing. It is posted when it is seen, once;
+    /// the claims take it up from there. What may be ours, because it is on the wire, is not called theirs.
+    let private seeing (sight: ReversalSight) ours onTheWire (transfer: Transfer) =
+        let known = transfer.Returned + transfer.foreign + adoptedNow transfer + ours
+        let unknown = min sight.AmountReversed (transfer.Sendable - onTheWire) - known
+        if unknown > 0L then
+            { transfer with foreign = transfer.foreign + unknown }, [ ReturnedUnasked unknown ]
+        else
+            transfer, []
+
+    let private also movements outcome =
+        match outcome with
+        | Advanced(next, moved) -> Advanced(next, movements @ moved)
+        | Unchanged
+        | Refused _ -> outcome
+
+    /// The claim takes up what others have reversed, as far as no earlier claim has.
+    let private adopting now receipt taking stand (transfer: Transfer) otherwise =
+        let left = taking.Claim.Amount - taking.Adopted
+        let cover = if taking.Kept.IsSome then 0L else min transfer.foreign left
+        let next = { transfer with foreign = transfer.foreign - cover }
+        if cover > 0L && cover = left then
+            let taking = { taking with Adopted = taking.Claim.Amount }
+            next |> givenBack now receipt taking (Returned(None, taking.Claim.Amount))
+        elif cover > 0L then
+            let attempt = again Due now (renewed taking.Attempt)
+            next |> stays (stand { taking with Adopted = taking.Adopted + cover; Attempt = attempt })
+        else
+            otherwise next
+
+    let private ourShare taking (sight: ReversalSight) =
+        if sight.Ours.IsSome then
+            taking.Claim.Amount - taking.Adopted
+        else
+            0L
+
+    /// "Already reversed" is decided here, from Stripe's books: ours is done, somebody else's is adopted, and what it
+    /// does not cover is still to be taken back.
+    let reversalSeen rules now receipt taking (sight: ReversalSight) transfer =
+        let next, movements = transfer |> seeing sight (ourShare taking sight) 0L
+        match sight.Ours with
+        | Some reversalId -> next |> givenBack now receipt taking (Returned(Some reversalId, taking.Adopted))
+        | None ->
+            let stand taking = ReversalPending(receipt, taking)
+            adopting now receipt taking stand next (reversalAbsent rules now receipt taking)
+        |> also movements
+
+    /// Nothing was asked, so a request of ours may be on the wire: only a claim that certainly is not may take up
+    /// what others have reversed. `stand` puts the claim back where it stood.
+    let noticedWhileTaking now receipt taking stand (sight: ReversalSight) transfer =
+        let isUnsent = taking.Attempt.Operation.Certainty.IsUnsent
+        let ours = ourShare taking sight
+        let onTheWire =
+            if isUnsent || sight.Ours.IsSome then
+                0L
+            else
+                taking.Claim.Amount - taking.Adopted
+        let next, movements = transfer |> seeing sight ours onTheWire
         match sight.Ours with
         | Some reversalId ->
-            transfer |> givenBack now receipt taking (Returned(Some reversalId, taking.Adopted))
-        | None when cover > 0L && cover = left ->
-            transfer |> givenBack now receipt taking (Returned(None, taking.Claim.Amount))
-        | None when cover > 0L ->
-            let taking = { taking with Adopted = taking.Adopted + cover }
-            transfer |> stays (waiting receipt taking (again Due now (renewed taking.Attempt)))
-        | None -> transfer |> reversalAbsent rules now receipt taking
+            next |> givenBack now receipt taking (Returned(Some reversalId, taking.Adopted)) |> also movements
+        | None when movements.IsEmpty -> Unchanged
+        | None when isUnsent ->
+            adopting now receipt taking stand next (stays (stand taking)) |> also movements
+        | None -> Advanced({ next with status = stand taking }, movements)
+
+    let noticedAtRest now receipt (sight: ReversalSight) transfer =
+        let next, movements = transfer |> seeing sight 0L 0L
+        if movements.IsEmpty then
+            Unchanged
+        else
+            Advanced(withTheSeller now receipt next, movements)
 
     /// An operator gives up what is still to be taken back, as far as refunds account for it.
     let writtenOff (transfer: Transfer) receipt =
@@ -237,7 +313,9 @@ module internal TransferSteps =
             else
                 settle accounted Forgiven transfer, movements @ [ ClaimForgiven accounted.Amount ]
         let claims = List.zip transfer.Outstanding transfer.ToTake
-        let next, movements = List.fold forgiving (transfer, []) claims
+        // What others took of it is the seller's again, as a credit.
+        let credited = { transfer with foreign = transfer.foreign + adoptedNow transfer }
+        let next, movements = List.fold forgiving (credited, []) claims
         Advanced({ next with queue = []; status = WrittenOff receipt }, movements)
 
     let closedUnsent transfer =

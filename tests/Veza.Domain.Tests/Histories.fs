@@ -106,7 +106,12 @@ let private signal =
             (fun ours reversed -> ReversalSeen { Ours = ours; AmountReversed = reversed })
             (Gen.elements [ None; Some(trr 2) ])
             (Gen.elements [ 0L; 10_00L; 100_00L ])
-        1, Gen.elements [ LookUpFailed; StripeIdMissing; RetryRequested; WriteOffRequested ]
+        2,
+        Gen.map2
+            (fun ours reversed -> ReversalsNoticed { Ours = ours; AmountReversed = reversed })
+            (Gen.elements [ None; None; Some(trr 3) ])
+            (Gen.elements [ 10_00L; 30_00L; 100_00L ])
+        1, Gen.elements [ LookUpFailed; StripeIdMissing; RetryRequested; WriteOffRequested; FundsArrived ]
     ]
 
 let private step =

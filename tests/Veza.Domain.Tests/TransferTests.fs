@@ -181,13 +181,18 @@ let private held movements =
     |> List.sumBy (fun movement ->
         match movement with
         | MoneySent amount -> amount
-        | MoneyReturned amount -> -amount
+        | MoneyReturned amount
+        | ReturnedUnasked amount -> -amount
         | ClaimWithheld _
         | ClaimForgiven _
         | SettledOutside _
         | ClaimRestored _
         | CompensationOwed _
         | ForgivenessUndone _ -> 0L)
+
+/// What others took back and no settled claim accounts for.
+let private inAdvance (transfer: Transfer) =
+    transfer.Foreign + (transfer.UnderWay |> Option.map _.Adopted |> Option.defaultValue 0L)
 
 [<Tests>]
 let laws =
@@ -207,7 +212,7 @@ let laws =
             let sent = story.Movements |> List.exists _.IsMoneySent
             held story.Movements =
                 (if sent then
-                     story.Transfer.Sendable - story.Transfer.Returned
+                     story.Transfer.Sendable - story.Transfer.Returned - inAdvance story.Transfer
                  else
                      0L))
 
@@ -242,6 +247,8 @@ let laws =
                 | TransferSeen _
                 | ReversalAnswered _
                 | ReversalSeen _
+                | ReversalsNoticed _
+                | FundsArrived
                 | LookUpFailed
                 | StripeIdMissing
                 | RetryRequested

@@ -122,11 +122,13 @@ let tests =
                 Migrator(settings, Database.Open settings, NullLogger<Migrator>.Instance).Migrate none
             let! (applied: System.Collections.Generic.IReadOnlyList<string> array) =
                 Task.WhenAll [ for _ in 1..4 -> migrate () ]
-            Expect.equal (applied |> Seq.sumBy _.Count) 4 "each migration once"
+            let names = typeof<Migrator>.Assembly.GetManifestResourceNames()
+            let migrations = names |> Array.filter _.EndsWith(".sql") |> Array.length
+            Expect.equal (applied |> Seq.sumBy _.Count) migrations "each migration once"
             let! again = migrate ()
             Expect.isEmpty again "and never again"
             let! journal = Databases.scalar<int64> connectionString "select count(*) from schema_versions"
-            Expect.equal journal 4L ""
+            Expect.equal journal (int64 migrations) ""
         }
         testTask "981 says how many completed transfers have no Stripe id" {
             let! connectionString = Databases.fresh ()

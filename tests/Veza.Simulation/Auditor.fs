@@ -172,20 +172,26 @@ let settle (asked: Asked) (books: Books) (tables: Tables) = [
                 books.Transfers
                 |> Seq.filter (fun transfer -> transfer.Meta "order_id" = purchase.Order.ToString "D")
                 |> List.ofSeq
+            let rowsOf = [
+                for KeyValue(_, struct (row, claims, _)) in tables.Transfers do
+                    if row.OrderId = purchase.Order then
+                        row, claims
+            ]
+            let foreign = rowsOf |> List.sumBy (fun (row, _) -> row.Foreign)
             let adopted =
                 List.sum [
-                    for KeyValue(_, struct (row, claims, _)) in tables.Transfers do
-                        if row.OrderId = purchase.Order then
-                            for claim in claims do
-                                if claim.Status = "reversed" then
-                                    claim.AdoptedAmount
+                    for _, claims in rowsOf do
+                        for claim in claims do
+                            if claim.Status = "reversed" then
+                                claim.AdoptedAmount
                 ]
-            let cash = captured - returned - sent net + reversed false net + adopted
+            let cash = captured - returned - sent net + reversed false net + adopted + foreign
             if balanceOf tables purchase.Order "platform_cash" <> cash then
                 $"""The books say {balanceOf tables purchase.Order "platform_cash"} cash, the providers {cash}."""
-            for owed in [ "seller_payable"; "seller_debt" ] do
-                if balanceOf tables purchase.Order owed <> 0L then
-                    $"{owed} is {balanceOf tables purchase.Order owed}."
+            // What others took back before any refund asked for it is the seller's credit.
+            for owed, due in [ "seller_payable", 0L; "seller_debt", -foreign ] do
+                if balanceOf tables purchase.Order owed <> due then
+                    $"{owed} is {balanceOf tables purchase.Order owed}, and {due} is explained."
             if balanceOf tables purchase.Order "" <> 0L then
                 "The books do not balance."
 

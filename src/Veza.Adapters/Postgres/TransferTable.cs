@@ -12,7 +12,8 @@ static class TransferTable
     public const string Columns = """
         t.id, t.order_id, t.seller_id, t.stripe_account_id, t.currency, t.amount, t.status, t.stripe_transfer_id,
         t.generation, t.sends, t.first_sent_at, t.move, t.retry_count, t.due_at, t.waiting_for, t.given_up,
-        t.trouble_cause, t.trouble_code, t.trouble_message, t.taking, t.adopted, t.compensates, t.version
+        t.trouble_cause, t.trouble_code, t.trouble_message, t.taking, t.adopted, t.compensates, t.foreign_amount,
+        t.version
         """;
 
     const string Reversals = """
@@ -161,11 +162,11 @@ static class TransferTable
                 due_at = c.due_at, waiting_for = c.waiting_for, given_up = c.given_up,
                 trouble_cause = c.trouble_cause, trouble_code = c.trouble_code,
                 trouble_message = c.trouble_message, taking = c.taking, adopted = c.adopted,
-                version = t.version + 1, updated_at = $19
-            from unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18) as c
-                (id, from_status, version, status, stripe_transfer_id, generation, sends, first_sent_at, move,
+                foreign_amount = c.foreign_amount, version = t.version + 1, updated_at = $20
+            from unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
+                as c (id, from_status, version, status, stripe_transfer_id, generation, sends, first_sent_at, move,
                 retry_count, due_at, waiting_for, given_up, trouble_cause, trouble_code, trouble_message, taking,
-                adopted)
+                adopted, foreign_amount)
             where t.id = c.id and t.status = c.from_status and t.version = c.version
             """;
         new Columns<(Versioned<Transfer> Before, TransferRow Row, Transfer After)>(command, updated)
@@ -186,7 +187,8 @@ static class TransferTable
             .Text(change => change.Row.TroubleCode)
             .Text(change => change.Row.TroubleMessage)
             .OptionalUuid(change => change.Row.Taking)
-            .Bigint(change => change.Row.Adopted);
+            .Bigint(change => change.Row.Adopted)
+            .Bigint(change => change.Row.Foreign);
         command.Parameters.Add(Reading.At(now));
     }
 
@@ -252,9 +254,10 @@ static class TransferTable
                 troubleCode: reader.TextOrNull(17),
                 troubleMessage: reader.TextOrNull(18),
                 taking: reader.GuidOrNull(19),
-                adopted: reader.GetInt64(20)
+                adopted: reader.GetInt64(20),
+                foreign: reader.GetInt64(22)
             ),
-            reader.GetInt32(22)
+            reader.GetInt32(23)
         );
 
     static ReversalRow ReversalFrom(NpgsqlDataReader reader) =>

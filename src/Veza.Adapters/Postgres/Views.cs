@@ -24,7 +24,8 @@ public sealed class Views(NpgsqlDataSource database)
         'currency', t.currency,
         'amount', case when t.status = 'cancelled' then t.amount else t.amount - s.withheld end,
         'withheld_amount', s.withheld, 'status', t.status, 'stripe_transfer_id', t.stripe_transfer_id,
-        'reversed_amount', s.reversed, 'retry_count', t.retry_count,
+        'reversed_amount', s.reversed + t.foreign_amount, 'foreign_amount', t.foreign_amount,
+        'retry_count', t.retry_count,
         'next_retry_at', case when t.status in ('pending', 'failed', 'reversal_pending') then t.due_at end,
         'waiting_for', case when t.status in ('pending', 'failed', 'reversal_pending') then t.waiting_for end,
         'given_up', t.given_up,
@@ -136,7 +137,7 @@ public sealed class Views(NpgsqlDataSource database)
                 select e.currency, sum(e.earned)::bigint as earned,
                     coalesce(sum(t.amount - s.withheld) filter (where t.stripe_transfer_id is not null), 0)::bigint
                         as transferred,
-                    coalesce(sum(s.reversed), 0)::bigint as reversed,
+                    coalesce(sum(s.reversed + t.foreign_amount), 0)::bigint as reversed,
                     coalesce(sum(s.waiting) filter (where t.status <> 'permanently_failed'
                         and t.waiting_for is distinct from 'seller_funds'), 0)::bigint as reversal_pending,
                     coalesce(sum(s.waiting) filter (where t.status = 'permanently_failed'
