@@ -1,4 +1,3 @@
-using System.Threading.RateLimiting;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Http.Resilience;
 using Polly;
@@ -16,18 +15,27 @@ public static class Resilience
     public static void AddPolicy(
         this IHttpClientBuilder client,
         string provider,
-        int? requestsPerSecond,
+        Func<IServiceProvider, StripeBudget>? budget,
         TimeSpan timeout,
         TimeProvider clock
     ) =>
         client.AddResilienceHandler(
             provider,
-            pipeline =>
+            (pipeline, context) =>
             {
                 pipeline.TimeProvider = clock;
-                if (requestsPerSecond is { } rate)
+                if (budget?.Invoke(context.ServiceProvider) is { } shared)
                 {
-                    pipeline.AddRateLimiter(TokenBucket(rate));
+                    pipeline.AddRateLimiter(
+                        new HttpRateLimiterStrategyOptions
+                        {
+                            RateLimiter = arguments =>
+                                shared.Acquire(
+                                    arguments.Context.GetRequestMessage(),
+                                    arguments.Context.CancellationToken
+                                ),
+                        }
+                    );
                 }
 
                 pipeline
@@ -59,21 +67,4 @@ public static class Resilience
                     .AddTimeout(timeout);
             }
         );
-
-    /// <summary>Evenly spread: a burst of a tenth of a second, refilled up to a hundred times a second.</summary>
-    static TokenBucketRateLimiter TokenBucket(int rate)
-    {
-        var ticks = Math.Clamp(rate, 1, 100);
-        return new TokenBucketRateLimiter(
-            new TokenBucketRateLimiterOptions
-            {
-                TokenLimit = Math.Max(1, rate / 10),
-                TokensPerPeriod = Math.Max(1, rate / ticks),
-                ReplenishmentPeriod = TimeSpan.FromSeconds(1.0 / ticks),
-                QueueLimit = Math.Max(100, rate * 30),
-                QueueProcessingOrder = QueueProcessingOrder.OldestFirst,
-                AutoReplenishment = true,
-            }
-        );
-    }
 }

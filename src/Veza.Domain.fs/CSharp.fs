@@ -2,9 +2,11 @@ namespace Veza.Domain
 
 open System
 open System.Runtime.CompilerServices
+open Veza.Domain.Disputes
 open Veza.Domain.Ledger
 open Veza.Domain.Licenses
 open Veza.Domain.Orders
+open Veza.Domain.Payouts
 open Veza.Domain.Refunds
 open Veza.Domain.Transfers
 
@@ -210,8 +212,8 @@ type CSharp =
     [<Extension>]
     static member Match
         (
-            verdict: Verdict<Effect>,
-            settled: Func<Effect, 'answer>,
+            verdict: Verdict<'effect>,
+            settled: Func<'effect, 'answer>,
             alreadyKnown: Func<'answer>,
             quarantined: Func<Doubtful, 'answer>
         ) =
@@ -222,3 +224,93 @@ type CSharp =
 
     [<Extension>]
     static member Word(doubtful) = Settlement.doubtWord doubtful
+
+    // What Stripe says unasked
+
+    [<Extension>]
+    static member Hear(transfer, rules, now, fact) = TransferReport.heard rules now fact transfer
+
+    [<Extension>]
+    static member Notice(transfer, rules, now, key: IdempotencyKey | null, sight) =
+        TransferReport.noticed rules now (Option.ofObj key) sight transfer
+
+    /// The transfer at Stripe whose reversals can be looked into, and the key that tells ours from others'.
+    [<Extension>]
+    static member TrySighting
+        (
+            transfer,
+            [<Runtime.InteropServices.Out>] stripeId: byref<StripeTransferId>,
+            [<Runtime.InteropServices.Out>] key: byref<IdempotencyKey | null>
+        ) =
+        match Transfer.sighting transfer with
+        | ValueSome struct (found, under) ->
+            stripeId <- found
+            key <- Option.toObj under
+            true
+        | ValueNone -> false
+
+    // Payouts
+
+    [<Extension>]
+    static member Match
+        (
+            outcome: PayoutOutcome,
+            advanced: Func<Payout, 'answer>,
+            unchanged: Func<'answer>,
+            refused: Func<PayoutRefusal, 'answer>
+        ) =
+        match outcome with
+        | Payouts.Advanced next -> advanced.Invoke next
+        | Payouts.Unchanged -> unchanged.Invoke()
+        | Payouts.Refused why -> refused.Invoke why
+
+    [<Extension>]
+    static member Match
+        (
+            duty: PayoutDuty,
+            sendPayout: Func<IdempotencyKey, 'answer>,
+            findPayout: Func<IdempotencyKey, 'answer>,
+            askAbout: Func<StripePayoutId, 'answer>
+        ) =
+        match duty with
+        | SendPayout key -> sendPayout.Invoke key
+        | FindPayout key -> findPayout.Invoke key
+        | AskAbout id -> askAbout.Invoke id
+
+    [<Extension>]
+    static member Apply(payout, rules, now, signal) = Payout.apply rules now signal payout
+
+    [<Extension>]
+    static member Hear(payout, rules, now, report) = PayoutReport.heard rules now report payout
+
+    [<Extension>]
+    static member Duty(payout) = Payout.duty payout
+
+    [<Extension>]
+    static member Claimed(payout, rules, now) = Payout.claimed rules now payout
+
+    [<Extension>]
+    static member ToRow(payout) = PayoutRow.toRow payout
+
+    [<Extension>]
+    static member ToPayout(row) = PayoutRow.ofRow row
+
+    [<Extension>]
+    static member Word(status) = PayoutWords.status status
+
+    [<Extension>]
+    static member Word(signal) = PayoutWords.signal signal
+
+    // Disputes
+
+    [<Extension>]
+    static member ToRow(dispute) = Dispute.toRow dispute
+
+    [<Extension>]
+    static member ToDispute(row) = Dispute.ofRow row
+
+    [<Extension>]
+    static member Word(status) = DisputeWords.status status
+
+    [<Extension>]
+    static member Word(ruling) = DisputeWords.ruling ruling

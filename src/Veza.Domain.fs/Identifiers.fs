@@ -73,6 +73,10 @@ type DisputeId =
 
     static member Of(value: Guid) = DisputeId value
 
+    /// Derived from the order and the provider's name for it, so that it cannot be made twice.
+    static member Named(order: OrderId, provider: string) =
+        DisputeId(Name.derived $"dispute {provider}" order.Value [ order.Value ])
+
     member id.Value =
         let (DisputeId value) = id
         value

@@ -33,6 +33,18 @@ type Doubtful =
     | OrderNotRefundable
     /// A leg's transfer refused its claim: more would be taken back than was sent.
     | ClaimRefused
+    /// Stripe sent the money to another account than the order names.
+    | DestinationDiffers
+    /// Stripe names another transfer than the one we know: money may have moved twice.
+    | AnotherTransfer
+    /// Stripe names a reversal that no claim here explains.
+    | AnotherReversal
+    /// Stripe says money moved that we had proven unmoved.
+    | MoneyMovedAfterAll
+    /// Nothing in this transfer's state explains what Stripe says of it.
+    | TransferUnexplained
+    /// Stripe names another payout than the one we know: money may have moved twice.
+    | AnotherPayout
 
 /// Everything that changes together.
 type Effect = {
@@ -73,6 +85,12 @@ module Settlement =
         | RefundSucceededAfterFailure -> "refund_succeeded_after_failure"
         | OrderNotRefundable -> "order_not_refundable"
         | ClaimRefused -> "claim_refused"
+        | DestinationDiffers -> "destination_differs"
+        | AnotherTransfer -> "another_transfer_exists"
+        | AnotherReversal -> "another_reversal_exists"
+        | MoneyMovedAfterAll -> "moved_after_all"
+        | TransferUnexplained -> "transfer_unexplained"
+        | AnotherPayout -> "another_payout_exists"
 
     /// Against the frozen intent: a payment of another amount, currency or order completes nothing.
     let private mismatch (fact: PaymentFact) (order: Order) =

@@ -72,7 +72,7 @@ static class Composition
         services.AddSingleton<IdempotentRequests>();
     }
 
-    static void AddProviders(IServiceCollection services, Settings settings, TimeProvider clock)
+    public static void AddProviders(IServiceCollection services, Settings settings, TimeProvider clock)
     {
         services
             .AddHttpClient(
@@ -87,21 +87,36 @@ static class Composition
             .RemoveAllLoggers()
             .ConfigurePrimaryHttpMessageHandler(Sockets)
             .AddPolicy("hyperswitch", null, settings.HyperswitchTimeout, clock);
+        services.AddSingleton(_ => new StripeBudget(settings.StripeRateLimit, clock));
         services
             .AddHttpClient("stripe", http => http.Timeout = Timeout.InfiniteTimeSpan)
             .RemoveAllLoggers()
             .ConfigurePrimaryHttpMessageHandler(Sockets)
-            .AddPolicy("stripe", settings.StripeRateLimit, settings.StripeTimeout, clock);
+            .AddPolicy(
+                "stripe",
+                provider => provider.GetRequiredService<StripeBudget>(),
+                settings.StripeTimeout,
+                clock
+            );
         services.AddSingleton(provider => new HyperswitchClient(
             provider.GetRequiredService<IHttpClientFactory>().CreateClient("hyperswitch"),
             settings.HyperswitchProfileId
         ));
-        services.AddSingleton(provider => new StripeConnect(
-            provider.GetRequiredService<IHttpClientFactory>().CreateClient("stripe"),
+        services.AddSingleton(provider => new StripeConnect(Stripe(provider, settings, isLast: false)));
+        services.AddSingleton(provider => new StripePayouts(Stripe(provider, settings, isLast: false)));
+        services.AddSingleton(provider => new StripeBooks(Stripe(provider, settings, isLast: true)));
+        services.AddSingleton<TransferCaller>();
+    }
+
+    /// <summary>One policy for all of them: those that go last differ only in their turn.</summary>
+    static global::Stripe.StripeClient Stripe(IServiceProvider provider, Settings settings, bool isLast)
+    {
+        var policy = provider.GetRequiredService<IHttpMessageHandlerFactory>().CreateHandler("stripe");
+        return StripeClients.Open(
+            new HttpClient(isLast ? new LastInTurn(policy) : policy) { Timeout = Timeout.InfiniteTimeSpan },
             settings.StripeApiBase.ToString(),
             settings.StripeSecretKey
-        ));
-        services.AddSingleton<TransferCaller>();
+        );
     }
 
     /// <summary>The clients live as long as the host; their connections are renewed for the sake of DNS.</summary>
@@ -117,6 +132,8 @@ static class Composition
         services.AddSingleton<PaymentDesk>();
         services.AddSingleton<RefundDesk>();
         services.AddSingleton<TransferDesk>();
+        services.AddSingleton<PayoutDesk>();
+        services.AddSingleton<DisputeDesk>();
         services.AddSingleton<Intake>();
     }
 
@@ -127,6 +144,9 @@ static class Composition
         services.AddHostedService(provider => provider.GetRequiredService<InboxWorker>());
         services.AddSingleton<Sweeper>();
         services.AddHostedService(provider => provider.GetRequiredService<Sweeper>());
+        services.AddHostedService<Inquirer>();
+        services.AddHostedService<EventWalker>();
+        services.AddHostedService<PayoutWorker>();
         services.AddSingleton<IHostedService>(provider =>
             Worker(provider, Work.Sending, settings => settings.Transfers, wakes => wakes.Sending)
         );

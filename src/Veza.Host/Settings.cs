@@ -1,6 +1,8 @@
 using Npgsql;
 using Veza.Adapters;
 using Veza.Domain;
+using Veza.Domain.Disputes;
+using Veza.Domain.Payouts;
 using Veza.Domain.Refunds;
 
 namespace Veza.Host;
@@ -34,6 +36,10 @@ sealed record Settings
     public required TimeSpan SweepAfter { get; init; }
     public required TimeSpan AbsentAfter { get; init; }
     public required TimeSpan FundsRetryInterval { get; init; }
+    public required TimeSpan AskInterval { get; init; }
+    public required TimeSpan EventWalkInterval { get; init; }
+    public required TimeSpan ReconcileInterval { get; init; }
+    public required TimeSpan ReconcileGrace { get; init; }
     public required TimeSpan Lease { get; init; }
     public required string LogFormat { get; init; }
     public required LogLevel LogLevel { get; init; }
@@ -41,6 +47,15 @@ sealed record Settings
     public TransferRules TransferRules => new(Transfers.Retry, Reversals.Retry, FundsRetryInterval, Lease);
 
     public RefundRules RefundRules => new(SweepAfter, AbsentAfter);
+
+    public PayoutRules PayoutRules => new(Transfers.Retry, Lease, AskInterval);
+
+    public DisputeRules DisputeRules => new(AskInterval);
+
+    /// <summary>Live and test objects never mix: an event of the other mode is not ours.</summary>
+    public bool IsLive =>
+        StripeSecretKey.StartsWith("sk_live_", StringComparison.Ordinal)
+        || StripeSecretKey.StartsWith("rk_live_", StringComparison.Ordinal);
 }
 
 /// <summary>One setting as it was found: for <c>veza check-config</c> and for the refusal to start.</summary>
@@ -83,6 +98,10 @@ sealed class SettingsReader(IConfiguration configuration)
             SweepAfter = Duration("SWEEP_AFTER", "2m"),
             AbsentAfter = Duration("ABSENT_AFTER", "4m"),
             FundsRetryInterval = Duration("FUNDS_RETRY_INTERVAL", "1h"),
+            AskInterval = Duration("ASK_INTERVAL", "1h"),
+            EventWalkInterval = Duration("EVENT_WALK_INTERVAL", "5m"),
+            ReconcileInterval = Duration("RECONCILE_INTERVAL", "15m"),
+            ReconcileGrace = Duration("RECONCILE_GRACE", "15m"),
             Lease = Duration("WORKER_LEASE", "2m"),
             LogFormat = Read("LOG_FORMAT", "text", LogFormat),
             LogLevel = Read("LOG_LEVEL", "information", Level),
@@ -114,6 +133,10 @@ sealed class SettingsReader(IConfiguration configuration)
                 SweepAfter = settings.SweepAfter,
                 AbsentAfter = settings.AbsentAfter,
                 FundsRetryInterval = settings.FundsRetryInterval,
+                AskInterval = settings.AskInterval,
+                EventWalkInterval = settings.EventWalkInterval,
+                ReconcileInterval = settings.ReconcileInterval,
+                ReconcileGrace = settings.ReconcileGrace,
                 Lease = settings.Lease,
                 LogFormat = settings.LogFormat!,
                 LogLevel = settings.LogLevel,

@@ -172,20 +172,13 @@ let settle (asked: Asked) (books: Books) (tables: Tables) = [
                 books.Transfers
                 |> Seq.filter (fun transfer -> transfer.Meta "order_id" = purchase.Order.ToString "D")
                 |> List.ofSeq
-            let rowsOf = [
-                for KeyValue(_, struct (row, claims, _)) in tables.Transfers do
-                    if row.OrderId = purchase.Order then
-                        row, claims
-            ]
-            let foreign = rowsOf |> List.sumBy (fun (row, _) -> row.Foreign)
-            let adopted =
+            let foreign =
                 List.sum [
-                    for _, claims in rowsOf do
-                        for claim in claims do
-                            if claim.Status = "reversed" then
-                                claim.AdoptedAmount
+                    for KeyValue(_, struct (row, _, _)) in tables.Transfers do
+                        if row.OrderId = purchase.Order then
+                            row.Foreign
                 ]
-            let cash = captured - returned - sent net + reversed false net + adopted + foreign
+            let cash = captured - returned - sent net + reversed false net + reversed true net
             if balanceOf tables purchase.Order "platform_cash" <> cash then
                 $"""The books say {balanceOf tables purchase.Order "platform_cash"} cash, the providers {cash}."""
             // What others took back before any refund asked for it is the seller's credit.
@@ -210,6 +203,6 @@ let settle (asked: Asked) (books: Books) (tables: Tables) = [
     yield! tables.Deadlocks
 
     for event in tables.Events do
-        if event.State = "poisoned" || event.State = "received" then
+        if List.contains event.State [ "poisoned"; "received"; "asking"; "quarantined" ] then
             $"Event {event.Event.Type} rests as {event.State}: {event.Reason}."
 ]

@@ -57,9 +57,12 @@ and Host(id: int, world: World) =
     let conflicts = Conflicts(istore, clock)
     let wakes = Wakes()
     let settler = Settler settings
-    let stripe =
+    let client =
         let http = new HttpClient(new StripeNetwork(id, world.Stripe), Timeout = Timeout.InfiniteTimeSpan)
-        TransferCaller(StripeConnect(http, "http://stripe", "sk_test_simulation"))
+        StripeClients.Open(http, "http://stripe", "sk_test_simulation")
+    let connect = StripeConnect client
+    let stripe = TransferCaller connect
+    let stripeBooks = StripeBooks client
     let hyperswitch =
         let http =
             new HttpClient(
@@ -91,10 +94,25 @@ and Host(id: int, world: World) =
             clock,
             NullLogger<RefundDesk>.Instance
         )
-    let transfers = TransferDesk(settings, istore, conflicts, wakes, clock)
-    let inbox = new InboxWorker(istore, conflicts, settler, wakes, clock, NullLogger<InboxWorker>.Instance)
+    let transfers = TransferDesk(settings, istore, conflicts, connect, settler, wakes, clock)
+    let disputes = DisputeDesk(settings, istore, conflicts, hyperswitch, stripeBooks, settler, clock)
+    let inbox =
+        new InboxWorker(settings, istore, conflicts, settler, wakes, clock, NullLogger<InboxWorker>.Instance)
     let sweeper =
-        new Sweeper(settings, istore, payments, refunds, wakes, clock, NullLogger<Sweeper>.Instance)
+        new Sweeper(settings, istore, payments, refunds, disputes, wakes, clock, NullLogger<Sweeper>.Instance)
+    let inquirer =
+        new Inquirer(
+            settings,
+            istore,
+            transfers,
+            refunds,
+            stripeBooks,
+            wakes,
+            clock,
+            NullLogger<Inquirer>.Instance
+        )
+    let walker =
+        new EventWalker(settings, istore, stripeBooks, wakes, clock, NullLogger<EventWalker>.Instance)
     let worker work (chosen: WorkSettings) =
         new TransferWorker(
             work,
@@ -193,6 +211,31 @@ and Host(id: int, world: World) =
         lastSweep <- scheduler.Now
         sweeper.Sweep none
 
+    let nextInquiry () =
+        earliest (
+            seq {
+                for event in tables.Events do
+                    if event.State = "asking" then
+                        event.Due.Value
+            }
+        )
+
+    let mutable lastWalk = scheduler.Now
+
+    /// Walking a list in which nothing is new shows nothing, and a month of it takes a while.
+    let nextWalk () =
+        let isRecorded name =
+            tables.Events |> Seq.exists (fun row -> row.Event.Provider = "stripe" && row.Event.EventId = name)
+        match world.Stripe.Missing isRecorded with
+        | Some at ->
+            let visible = at + settings.SweepAfter + TimeSpan.FromSeconds 1.
+            ValueSome(max visible (lastWalk + settings.EventWalkInterval))
+        | None -> ValueNone
+
+    let walk () : Task =
+        lastWalk <- scheduler.Now
+        walker.Walk none
+
     let takeEvents () : Task =
         task {
             try
@@ -213,6 +256,8 @@ and Host(id: int, world: World) =
         add "reversing" (nextTransfer isDueBack) (fun () -> move reversing)
         add "inbox" nextEvent takeEvents
         add "sweeper" nextSweep sweep
+        add "inquirer" nextInquiry (fun () -> inquirer.Inquire none)
+        add "walker" nextWalk walk
 
     // What comes from outside. False if it is to be asked again.
 

@@ -9,7 +9,9 @@ open Veza.Adapters.Hyperswitch
 open Veza.Adapters.Storage
 open Veza.Domain
 open Veza.Domain.Licenses
+open Veza.Domain.Disputes
 open Veza.Domain.Orders
+open Veza.Domain.Payouts
 open Veza.Domain.Refunds
 open Veza.Domain.Transfers
 open Veza.Simulation.Scheduler
@@ -36,6 +38,7 @@ type EventRow(event: WaitingEvent) =
     member _.Event = event
     member val ObjectId = "" with get, set
     member val State = "received" with get, set
+    member val Due = Nullable<DateTimeOffset>() with get, set
     member val Reason: string | null = null with get, set
 
 /// Rows, not aggregates: what does not survive being stored shows here as it would in PostgreSQL.
@@ -44,7 +47,11 @@ type Tables() =
     member val Refunds = SortedDictionary<Guid, struct (RefundRow * int)>()
     member val Licenses = SortedDictionary<Guid, struct (LicenseRow * int)>()
     member val Transfers = SortedDictionary<Guid, struct (TransferRow * ReversalRow list * int)>()
+    member val Payouts = SortedDictionary<Guid, struct (PayoutRow * int)>()
+    member val Disputes = SortedDictionary<Guid, struct (DisputeRow * int)>()
     member val Payments = Dictionary<Guid, PaymentRow>()
+    /// How far a walk has come, and until when somebody is at it.
+    member val Walks = Dictionary<string, struct (DateTimeOffset * DateTimeOffset)>()
     member val Events = List<EventRow>()
     member val Entries = List<struct (Guid * string * string * int64)>()
     /// Who holds a row: until the end of its transaction.
@@ -76,6 +83,18 @@ type Tables() =
         let struct (row, reversals, version) = tables.Transfers[id]
         match TransferRow.ofRow row reversals with
         | Ok transfer -> Versioned<Transfer>(transfer, version)
+        | Error why -> raise (ViolationException why)
+
+    member tables.Payout id =
+        let struct (row, version) = tables.Payouts[id]
+        match PayoutRow.ofRow row with
+        | Ok payout -> Versioned<Payout>(payout, version)
+        | Error why -> raise (ViolationException why)
+
+    member tables.Dispute id =
+        let struct (row, version) = tables.Disputes[id]
+        match Dispute.ofRow row with
+        | Ok dispute -> Versioned<Dispute>(dispute, version)
         | Error why -> raise (ViolationException why)
 
 let private isUnsettled (status: string) = status = "pending" || status = "submitted"
@@ -172,17 +191,60 @@ type private Transaction(host: int, scheduler: Scheduler, tables: Tables, lostCo
                     )
             }
 
-        member transaction.TransfersOf(orders, _) =
+        member transaction.TransfersOf(orders, others, _) =
             task {
                 do! pass "reads transfers"
                 let orders = set [ for order in orders -> order.Id.Value ]
                 let ids = [
                     for KeyValue(id, struct (row, _, _)) in tables.Transfers do
-                        if orders.Contains row.OrderId then
+                        if orders.Contains row.OrderId || Seq.contains id others then
                             id
                 ]
                 do! transaction.LockAll [ for id in ids -> $"transfer {id}" ]
                 return Dictionary(dict [ for id in ids -> id, tables.Transfer id ])
+            }
+
+        member _.TransfersNamed(names, _) =
+            task {
+                do! pass "reads transfers' names"
+                return
+                    Dictionary(
+                        dict [
+                            for KeyValue(id, struct (row, _, _)) in tables.Transfers do
+                                match row.StripeTransferId with
+                                | NonNull name when Seq.contains name names -> name, id
+                                | _ -> ()
+                        ]
+                    )
+            }
+
+        member transaction.Payouts(ids, _) =
+            task {
+                do! pass "reads payouts"
+                do! transaction.LockAll [ for id in ids -> $"payout {id}" ]
+                return
+                    Dictionary(
+                        dict [
+                            for id in Seq.distinct ids do
+                                if tables.Payouts.ContainsKey id then
+                                    id, tables.Payout id
+                        ]
+                    )
+            }
+
+        member transaction.DisputesNamed(names, _) =
+            task {
+                do! pass "reads disputes"
+                let ids = [
+                    for KeyValue(id, struct (row, _)) in tables.Disputes do
+                        if Seq.contains row.ProviderDisputeId names then
+                            id
+                ]
+                do! transaction.LockAll [ for id in ids -> $"dispute {id}" ]
+                return
+                    Dictionary(
+                        dict [ for id in ids -> (tables.Dispute id).Value.Provider, tables.Dispute id ]
+                    )
             }
 
         member transaction.Refunds(ids, _) =
@@ -300,7 +362,7 @@ type private Transaction(host: int, scheduler: Scheduler, tables: Tables, lostCo
                 return List [ for row in free -> row.Event ]
             }
 
-        member _.CloseEvents(closed, _, _) =
+        member _.CloseEvents(closed, now, _) =
             task {
                 do! pass "closes events"
                 for struct (event, state, reason) in closed do
@@ -308,6 +370,11 @@ type private Transaction(host: int, scheduler: Scheduler, tables: Tables, lostCo
                         for row in tables.Events do
                             if row.Event.Seq = event.Seq then
                                 row.State <- (string state).ToLowerInvariant()
+                                row.Due <-
+                                    (if state = EventState.Asking then
+                                         Nullable now
+                                     else
+                                         Nullable())
                                 row.Reason <- reason)
             }
 
@@ -320,6 +387,8 @@ type private Transaction(host: int, scheduler: Scheduler, tables: Tables, lostCo
                         for id in changes.Refunds.Keys -> $"refund {id}"
                         for id in changes.Licenses.Keys -> $"license {id}"
                         for id in changes.Transfers.Keys -> $"transfer {id}"
+                        for id in changes.Payouts.Keys -> $"payout {id}"
+                        for id in changes.Disputes.Keys -> $"dispute {id}"
                     ]
                 for KeyValue(id, change) in changes.Orders do
                     match change.Before with
@@ -360,6 +429,28 @@ type private Transaction(host: int, scheduler: Scheduler, tables: Tables, lostCo
                             before.Version + 1
                     let row = License.toRow change.After
                     writes.Add(fun () -> tables.Licenses[id] <- struct (row, version))
+                for KeyValue(id, change) in changes.Payouts do
+                    let version =
+                        match change.Before with
+                        | null ->
+                            transaction.Unique($"payout {id}", tables.Payouts.ContainsKey id)
+                            1
+                        | before ->
+                            transaction.Guard("payout", (tables.Payout id).Version = before.Version)
+                            before.Version + 1
+                    let row = PayoutRow.toRow change.After
+                    writes.Add(fun () -> tables.Payouts[id] <- struct (row, version))
+                for KeyValue(id, change) in changes.Disputes do
+                    let version =
+                        match change.Before with
+                        | null ->
+                            transaction.Unique($"dispute {id}", tables.Disputes.ContainsKey id)
+                            1
+                        | before ->
+                            transaction.Guard("dispute", (tables.Dispute id).Version = before.Version)
+                            before.Version + 1
+                    let row = Dispute.toRow change.After
+                    writes.Add(fun () -> tables.Disputes[id] <- struct (row, version))
                 for KeyValue(id, change) in changes.Transfers do
                     let version =
                         match change.Before with
@@ -512,9 +603,117 @@ type MemoryStore(host: int, scheduler: Scheduler, tables: Tables, lostCommits: i
                 return List [ for row in due -> row.Order ] :> IReadOnlyList<_>
             }
 
+        member _.ClaimPayouts(most, rules, now, _) =
+            task {
+                do! pass "claims payouts"
+                let due =
+                    [
+                        for KeyValue(id, struct (row, version)) in tables.Payouts do
+                            let isOwed =
+                                row.Status = "requested"
+                                || row.Status = "pending"
+                                || row.Status = "in_transit"
+                            if isOwed && row.DueAt.Value <= now && free $"payout {id}" then
+                                row.DueAt.Value, id, version
+                    ]
+                    |> List.sort
+                    |> List.truncate most
+                let claimed =
+                    List [
+                        for _, id, version in due do
+                            let payout = Payout.claimed rules now (tables.Payout id).Value
+                            tables.Payouts[id] <- struct (PayoutRow.toRow payout, version + 1)
+                            Versioned<Payout>(payout, version + 1)
+                    ]
+                do! pass "has claimed payouts"
+                return claimed :> IReadOnlyList<_>
+            }
+
+        member _.ClaimDisputes(most, now, lease, _) =
+            task {
+                do! pass "claims disputes"
+                let due =
+                    [
+                        for KeyValue(id, struct (row, version)) in tables.Disputes do
+                            if row.Status = "open" && row.DueAt.Value <= now && free $"dispute {id}" then
+                                row.DueAt.Value, id, version
+                    ]
+                    |> List.sort
+                    |> List.truncate most
+                let claimed =
+                    List [
+                        for _, id, version in due do
+                            let struct (row, _) = tables.Disputes[id]
+                            tables.Disputes[id] <-
+                                struct ({ row with DueAt = Nullable(now + lease) }, version + 1)
+                            tables.Dispute id
+                    ]
+                do! pass "has claimed disputes"
+                return claimed :> IReadOnlyList<_>
+            }
+
+        member _.ClaimEvents(most, now, lease, _) =
+            task {
+                do! pass "claims events"
+                let due =
+                    tables.Events
+                    |> Seq.filter (fun row -> row.State = "asking" && row.Due.Value <= now)
+                    |> Seq.truncate most
+                    |> List.ofSeq
+                for row in due do
+                    row.Due <- Nullable(now + lease)
+                do! pass "has claimed events"
+                return List [ for row in due -> row.Event ] :> IReadOnlyList<_>
+            }
+
+        member _.WaitingForFunds(account, most, now, _) =
+            task {
+                do! pass "reads what waits for funds"
+                let waits (row: TransferRow) =
+                    row.DueAt.HasValue
+                    && row.DueAt.Value > now
+                    && match account with
+                       | null -> row.WaitingFor = "platform_funds"
+                       | account -> row.WaitingFor = "seller_funds" && row.StripeAccountId = account
+                return
+                    List [
+                        for KeyValue(id, struct (row, _, _)) in tables.Transfers do
+                            if waits row then
+                                id
+                    ]
+                    |> Seq.truncate most
+                    |> List
+                    :> IReadOnlyList<_>
+            }
+
+        // No sellers stand in the simulation.
+        member _.SaveStanding(_, _, _, _) = Task.FromResult false
+
+        member _.BeginWalk(name, start, now, lease, _) =
+            task {
+                do! pass "begins a walk"
+                let struct (walked, until) =
+                    match tables.Walks.TryGetValue name with
+                    | true, walk -> walk
+                    | false, _ -> struct (start, now)
+                if until > now then
+                    return Nullable()
+                else
+                    tables.Walks[name] <- struct (walked, now + lease)
+                    return Nullable walked
+            }
+
+        member _.EndWalk(name, until, _, _, leaseUntil, _, _) =
+            task {
+                do! pass "ends a walk"
+                let struct (walked, _) = tables.Walks[name]
+                tables.Walks[name] <- struct (max walked until, leaseUntil)
+            }
+
         member _.RecordEvents(events, _, _) =
             task {
                 do! pass "records events"
+                let before = tables.Events.Count
                 for event in events do
                     let isKnown =
                         tables.Events
@@ -525,6 +724,7 @@ type MemoryStore(host: int, scheduler: Scheduler, tables: Tables, lostCommits: i
                         let waiting = WaitingEvent(seq, event.Provider, event.EventId, event.Type, event.Body)
                         tables.Events.Add(EventRow(waiting, ObjectId = event.ObjectId))
                 do! pass "has recorded events"
+                return tables.Events.Count - before
             }
 
         member _.ReleaseParked _ =

@@ -17,6 +17,8 @@ type Act =
     | PlatformFills
     /// Somebody reverses in Stripe's dashboard what Veza is about to take back.
     | ReversesByHand of Order: int
+    /// Somebody reverses so much of whatever an order's sellers have, and no refund asks for it.
+    | ReversesUnasked of Order: int * Percent: int
     | HostDies of Host: int
     | OperatorRetries
 
@@ -46,6 +48,8 @@ let describe act =
     | PlatformRunsDry -> "the platform's Stripe balance runs dry"
     | PlatformFills -> "the platform's Stripe balance is filled"
     | ReversesByHand order -> $"somebody reverses a transfer of order {order} by hand"
+    | ReversesUnasked(order, percent) ->
+        $"somebody reverses {percent} %% of order {order}'s transfers, unasked"
     | HostDies host -> $"host {host} is killed and comes back"
     | OperatorRetries -> "an operator retries what has failed"
 
@@ -89,6 +93,8 @@ let ofSeed seed =
                     refunded + random.Next(0, (if random.Next 2 = 0 then 10 else 1000)), BankReturns order
                 if random.Next 6 = 0 then
                     refunded + random.Next(0, 60), ReversesByHand order
+            if random.Next 5 = 0 then
+                bought + random.Next(5, 2000), ReversesUnasked(order, [| 1; 33; 50; 100 |][random.Next 4])
         for _ in 1 .. random.Next(0, 3) do
             minute (), PaysOut(random.Next(1, 4))
         if random.Next 4 = 0 then

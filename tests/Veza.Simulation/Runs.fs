@@ -74,7 +74,7 @@ type private Stage(plan: Plan) =
         world <- {
             Scheduler = scheduler
             Tables = tables
-            Stripe = StripeModel(scheduler, books, (fun () -> weather))
+            Stripe = StripeModel(scheduler, books, (fun () -> weather), deliver)
             Hyperswitch = hyperswitch
             Hosts = hosts
             LostCommits = fun () -> weather.LostCommit
@@ -159,12 +159,17 @@ type private Stage(plan: Plan) =
                         Some transfer.Id = Option.ofObj row.StripeTransferId
                         && transfer.Amount - transfer.Reversed >= claim.Amount
                     then
-                        transfer.Reversals.Add {
-                            Id = $"trr_hand{transfer.Reversals.Count}_{transfer.Id}"
-                            Amount = claim.Amount
-                            Operation = "by hand"
-                            At = scheduler.Now
-                        }
+                        world.Stripe.ReverseByHand(transfer, claim.Amount)
+
+    let reverseUnasked number percent =
+        let order = asked.Purchases[number].Order.ToString "D"
+        let transfers =
+            books.Transfers |> Seq.filter (fun transfer -> transfer.Meta "order_id" = order) |> List.ofSeq
+        for transfer in transfers do
+            let left = min (transfer.Amount - transfer.Reversed) (balance books transfer.Destination)
+            let amount = left * int64 percent / 100L
+            if amount > 0L then
+                world.Stripe.ReverseByHand(transfer, amount)
 
     let perform act =
         scheduler.Say("—", describe act)
@@ -181,10 +186,13 @@ type private Stage(plan: Plan) =
             |> Seq.tryLast
             |> Option.iter world.Hyperswitch.Value.Undo
         | ReversesByHand order when asked.Purchases.ContainsKey order -> reverseByHand order
+        | ReversesUnasked(order, percent) when asked.Purchases.ContainsKey order ->
+            reverseUnasked order percent
         | Pays _
         | Refunds _
         | BankReturns _
-        | ReversesByHand _ -> ()
+        | ReversesByHand _
+        | ReversesUnasked _ -> ()
         | PaysOut number ->
             let acct = account number
             books.PaidOut[acct] <- books.PaidOut.GetValueOrDefault(acct, 0L) + balance books acct

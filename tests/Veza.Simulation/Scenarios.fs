@@ -49,6 +49,18 @@ let all = [
         30, Refunds(1, AskRest)
         40, ReversesByHand 1
     ]
+    told "a reversal nobody asked for, and a refund after it" [
+        buys two
+        pays
+        20, ReversesUnasked(1, 50)
+        40, Refunds(1, AskRest)
+    ]
+    told "a reversal nobody asked for while ours is on its way" [
+        buys two
+        pays
+        30, Refunds(1, AskAmount 40_00L)
+        31, ReversesUnasked(1, 33)
+    ]
     told "a platform that runs dry" [ buys two; 0, PlatformRunsDry; pays; 300, PlatformFills ]
     "every webhook is lost",
     { Seed = 12; Weather = lossy; Acts = [ buys two; pays; 30, Refunds(1, AskRest) ]; Days = 0.3 }

@@ -10,6 +10,7 @@ open System.Text
 open System.Text.Json
 open System.Threading.Tasks
 open System.Web
+open Veza.Adapters.Storage
 open Veza.Simulation.Scheduler
 open Veza.Simulation.Truth
 open Veza.Simulation.Weather
@@ -44,7 +45,11 @@ let private error (kind: string) (code: string) (message: string) =
     let code = if code = "" then "" else $$$""","code":"{{{code}}}" """
     $$$"""{"error":{"type":"{{{kind}}}"{{{code}}},"message":"{{{message}}}"}}"""
 
-type StripeModel(scheduler: Scheduler, books: Books, weather: unit -> Weather) =
+type private Happened = { Name: string; At: DateTimeOffset; Json: string }
+
+type StripeModel(scheduler: Scheduler, books: Books, weather: unit -> Weather, deliver: ReceivedEvent -> unit)
+    =
+    let happened = List<Happened>()
     let keys = Dictionary<string, Stored>()
     let running = HashSet<string>()
     let mutable count = 0
@@ -54,6 +59,21 @@ type StripeModel(scheduler: Scheduler, books: Books, weather: unit -> Weather) =
         $"{prefix}_{count}"
 
     let say what = scheduler.Say("Stripe", what)
+
+    /// It may be lost, doubled and overtaken; Stripe's own list keeps it all the same.
+    let emit kind (transfer: StripeTransfer) =
+        let id = $"evt_{happened.Count + 1}"
+        let json =
+            $$$"""{"id":"{{{id}}}","object":"event","type":"{{{kind}}}","livemode":false,"created":{{{scheduler.Now.ToUnixTimeSeconds()}}},"data":{"object":{{{transferJson transfer}}}}}"""
+        happened.Add { Name = id; At = scheduler.Now; Json = json }
+        let event = ReceivedEvent("stripe", id, kind, transfer.Id, json)
+        if scheduler.Chance (weather ()).LostWebhook then
+            say $"{kind} is lost on the way"
+        else
+            let later () = TimeSpan.FromSeconds(float (scheduler.Random.Next(1, 600)))
+            scheduler.After(later (), (fun () -> deliver event))
+            if scheduler.Chance (weather ()).DoubledWebhook then
+                scheduler.After(later (), (fun () -> deliver event))
 
     let create (form: Collections.Specialized.NameValueCollection) =
         let value (field: string) = string form[field]
@@ -84,6 +104,7 @@ type StripeModel(scheduler: Scheduler, books: Books, weather: unit -> Weather) =
                 Reversals = List()
             }
             books.Transfers.Add transfer
+            emit "transfer.created" transfer
             say $"sends {amount} to {transfer.Destination} ({transfer.Id})"
             200, transferJson transfer
 
@@ -115,6 +136,7 @@ type StripeModel(scheduler: Scheduler, books: Books, weather: unit -> Weather) =
                 }
                 transfer.Reversals.Add reversal
                 say $"takes {amount} of {id} back ({reversal.Id})"
+                emit "transfer.reversed" transfer
                 200, reversalJson transfer reversal
 
     let perform (path: string) form =
@@ -133,6 +155,10 @@ type StripeModel(scheduler: Scheduler, books: Books, weather: unit -> Weather) =
                 | None -> transfer.Destination = string query["destination"]
             200,
             listJson [ for transfer in Seq.rev (Seq.filter matches books.Transfers) -> transferJson transfer ]
+        elif path = "/v1/events" then
+            let second (name: string) = DateTimeOffset.FromUnixTimeSeconds(int64 (string query[name]))
+            let isIn event = event.At >= second "created[gte]" && event.At < second "created[lt]"
+            200, listJson [ for event in Seq.rev (Seq.filter isIn happened) -> event.Json ]
         else
             let id = path.Split('/')[3]
             match books.Transfers |> Seq.tryFind (fun transfer -> transfer.Id = id) with
@@ -189,6 +215,21 @@ type StripeModel(scheduler: Scheduler, books: Books, weather: unit -> Weather) =
                  [ "Stripe-Should-Retry", "false" ]
              else
                  [])
+
+    /// Somebody at the dashboard.
+    member _.ReverseByHand(transfer: StripeTransfer, amount: int64) =
+        transfer.Reversals.Add {
+            Id = $"trr_hand{transfer.Reversals.Count}_{transfer.Id}"
+            Amount = amount
+            Operation = "by hand"
+            At = scheduler.Now
+        }
+        say $"{amount} of {transfer.Id} is reversed by hand"
+        emit "transfer.reversed" transfer
+
+    /// The earliest of its events that no webhook has brought to this list.
+    member _.Missing(recorded: string -> bool) =
+        happened |> Seq.tryFind (fun event -> not (recorded event.Name)) |> Option.map _.At
 
     member _.Answer(host: int, request: HttpRequestMessage) =
         task {

@@ -14,6 +14,9 @@ namespace Veza.Adapters.Hyperswitch;
 /// </remarks>
 public sealed class HyperswitchClient(HttpClient http, string? profileId)
 {
+    /// <summary>The most that its lists give at once.</summary>
+    public const int PageSize = 100;
+
     /// <summary>Creates the payment that the buyer will confirm with its client secret.</summary>
     public Task<Answered<ProviderPayment>> CreatePayment(
         Order order,
@@ -53,14 +56,7 @@ public sealed class HyperswitchClient(HttpClient http, string? profileId)
 
     /// <summary>Asks Hyperswitch, and through it the connector, what became of a payment.</summary>
     public Task<Answered<ProviderPayment>> GetPayment(PaymentId id, CancellationToken cancellation) =>
-        Send(
-            HttpMethod.Get,
-            $"payments/{id.Value}?force_sync=true",
-            null,
-            null,
-            HyperswitchJson.Payment,
-            cancellation
-        );
+        Ask($"payments/{id.Value}?force_sync=true", HyperswitchJson.Payment, cancellation);
 
     /// <summary>Gives money back. Sent once; what has no answer is asked about, never repeated on a guess.</summary>
     public async Task<Answered<ProviderRefund>> CreateRefund(Refund refund, CancellationToken cancellation)
@@ -101,14 +97,88 @@ public sealed class HyperswitchClient(HttpClient http, string? profileId)
 
     /// <summary>Asks what became of a refund.</summary>
     public Task<Answered<ProviderRefund>> GetRefund(ProviderRefundId id, CancellationToken cancellation) =>
-        Send(
-            HttpMethod.Get,
-            $"refunds/{id.Value}?force_sync=true",
-            null,
-            null,
-            HyperswitchJson.Refund,
+        Ask($"refunds/{id.Value}?force_sync=true", HyperswitchJson.Refund, cancellation);
+
+    /// <summary>Asks what became of a dispute, by Hyperswitch's own name for it.</summary>
+    public Task<Answered<SeenDispute>> GetDispute(string id, CancellationToken cancellation) =>
+        Ask($"disputes/{Uri.EscapeDataString(id)}?force_sync=true", HyperswitchJson.Dispute, cancellation);
+
+    /// <summary>Payments created in the window, newest first; <c>Last</c> names where the next page begins.</summary>
+    public Task<Answered<(IReadOnlyList<ProviderPayment> Items, string? Last)>> ListPayments(
+        DateTimeOffset from,
+        DateTimeOffset upto,
+        string? after,
+        CancellationToken cancellation
+    ) =>
+        Ask(
+            $"payments/list?limit={PageSize}&created_gte={HyperswitchJson.Time(from)}&created_lt={HyperswitchJson.Time(upto)}"
+                + (after is null ? "" : $"&starting_after={Uri.EscapeDataString(after)}"),
+            HyperswitchJson.Payments,
             cancellation
         );
+
+    /// <summary>Refunds created in the window, newest first, from an offset on. The list knows other status words
+    /// than the object (<c>success</c>, <c>failure</c>), so it is never filtered by status.</summary>
+    public Task<Answered<IReadOnlyList<ProviderRefund>>> ListRefunds(
+        DateTimeOffset from,
+        DateTimeOffset upto,
+        int offset,
+        CancellationToken cancellation
+    ) =>
+        Send(
+            HttpMethod.Post,
+            "refunds/list",
+            new JsonObject
+            {
+                ["limit"] = PageSize,
+                ["offset"] = offset,
+                ["start_time"] = HyperswitchJson.Time(from),
+                ["end_time"] = HyperswitchJson.Time(upto),
+            },
+            null,
+            HyperswitchJson.Refunds,
+            cancellation
+        );
+
+    /// <summary>Charges a test card for a payment: what a buyer does, for <c>veza smoke</c>.</summary>
+    public Task<Answered<ProviderPayment>> ConfirmWithTestCard(
+        PaymentId id,
+        CancellationToken cancellation
+    ) =>
+        Send(
+            HttpMethod.Post,
+            $"payments/{id.Value}/confirm",
+            new JsonObject
+            {
+                ["payment_method"] = "card",
+                ["payment_method_data"] = new JsonObject
+                {
+                    ["card"] = new JsonObject
+                    {
+                        ["card_number"] = "4242424242424242",
+                        ["card_exp_month"] = "12",
+                        ["card_exp_year"] = "2035",
+                        ["card_holder_name"] = "Veza Smoke",
+                        ["card_cvc"] = "123",
+                    },
+                },
+            },
+            null,
+            HyperswitchJson.Payment,
+            cancellation
+        );
+
+    /// <summary>A question that is refused is a question without an answer: it says nothing of what was asked about.</summary>
+    async Task<Answered<T>> Ask<T>(string path, Func<JsonElement, T> read, CancellationToken cancellation)
+    {
+        var answered = await Send(HttpMethod.Get, path, null, null, read, cancellation);
+        return answered.Answer.IsDenied || answered.Answer.IsDuplicate
+            ? answered with
+            {
+                Answer = Answer<T>.NewInDoubt(Doubt.NoAnswer),
+            }
+            : answered;
+    }
 
     async Task<Answered<T>> Send<T>(
         HttpMethod method,
@@ -158,7 +228,9 @@ public sealed class HyperswitchClient(HttpClient http, string? profileId)
                 >= 200 and < 300 => Answer<T>.NewAccepted(read(document.RootElement)),
                 401 => Answer<T>.NewNotExecuted(Hindrance.Unauthorized),
                 403 => Answer<T>.NewNotExecuted(Hindrance.Unauthorized),
-                404 => Answer<T>.Missing,
+                // Only its own word for "not found" proves an absence: IR_02 is a wrong address.
+                404 when refusal?.Code is "HE_02" or "HE_04" => Answer<T>.Missing,
+                404 => Answer<T>.NewInDoubt(Doubt.Unreadable),
                 429 => Answer<T>.NewNotExecuted(Hindrance.RateLimited),
                 // Busy: somebody holds the lock of this payment. Its message speaks of webhooks.
                 422 when refusal?.Code == "HE_00" => Answer<T>.NewNotExecuted(Hindrance.ObjectLocked),
@@ -169,9 +241,8 @@ public sealed class HyperswitchClient(HttpClient http, string? profileId)
         }
         catch (JsonException)
         {
-            return status is >= 400 and < 500
-                ? Answer<T>.NewDenied(Unnamed(status), false)
-                : Answer<T>.NewInDoubt(status >= 500 ? Doubt.ServerError : Doubt.Unreadable);
+            // Not Hyperswitch's own words: something between us and Hyperswitch has answered.
+            return Answer<T>.NewInDoubt(status >= 500 ? Doubt.ServerError : Doubt.Unreadable);
         }
     }
 

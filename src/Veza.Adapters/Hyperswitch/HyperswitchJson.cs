@@ -1,5 +1,7 @@
+using System.Globalization;
 using System.Text.Json;
 using Veza.Domain;
+using Veza.Domain.Disputes;
 using Veza.Domain.Refunds;
 
 namespace Veza.Adapters.Hyperswitch;
@@ -13,7 +15,8 @@ public sealed record ProviderPayment(
     string? ClientSecret,
     string? OrderId,
     string? ErrorCode,
-    string? ErrorMessage
+    string? ErrorMessage,
+    string? ConnectorPayment = null
 )
 {
     public PaymentFact ToFact() => new(PaymentId, Amount, Currency, OrderId);
@@ -25,7 +28,7 @@ public sealed record ProviderPayment(
 }
 
 /// <summary>What matters of a refund at Hyperswitch.</summary>
-public sealed record ProviderRefund(string RefundId, RefundReport Report);
+public sealed record ProviderRefund(string RefundId, RefundReport Report, DateTimeOffset? Created = null);
 
 /// <summary>Reads Hyperswitch's objects.</summary>
 public static class HyperswitchJson
@@ -44,7 +47,8 @@ public static class HyperswitchJson
                 ? OptionalText(metadata, "order_id")
                 : null,
             OptionalText(payment, "error_code"),
-            OptionalText(payment, "error_message")
+            OptionalText(payment, "error_message"),
+            OptionalText(payment, "connector_transaction_id")
         );
 
     /// <exception cref="JsonException">A field that Veza relies on is missing or of another type.</exception>
@@ -71,6 +75,61 @@ public static class HyperswitchJson
             )
         );
 
+    /// <remarks>
+    /// Its amount is a string of minor units. <c>expired</c> and <c>accepted</c> are lost, <c>cancelled</c> is won: the
+    /// bank has closed it without taking anything.
+    /// </remarks>
+    /// <exception cref="JsonException">A field that Veza relies on is missing or of another type.</exception>
+    public static SeenDispute Dispute(JsonElement dispute) =>
+        new(
+            OptionalText(dispute, "connector_dispute_id") is { Length: > 0 } connectors
+                ? connectors
+                : Text(dispute, "dispute_id"),
+            Text(dispute, "payment_id"),
+            null,
+            long.TryParse(Text(dispute, "amount"), CultureInfo.InvariantCulture, out var amount)
+                ? amount
+                : throw new JsonException("'amount' is not a number of minor units."),
+            Text(dispute, "currency"),
+            new DisputeFact(
+                Text(dispute, "dispute_stage") switch
+                {
+                    "pre_dispute" => Stage.PreDispute,
+                    "dispute" => Stage.Dispute,
+                    "pre_arbitration" => Stage.PreArbitration,
+                    "arbitration" => Stage.Arbitration,
+                    "dispute_reversal" => Stage.DisputeReversal,
+                    var unknown => throw new JsonException($"No dispute is at '{unknown}'."),
+                },
+                Text(dispute, "dispute_status") switch
+                {
+                    "dispute_opened" => Ruling.Opened,
+                    "dispute_challenged" => Ruling.Challenged,
+                    "dispute_won" or "dispute_cancelled" => Ruling.WonByUs,
+                    "dispute_lost" or "dispute_accepted" or "dispute_expired" => Ruling.LostByUs,
+                    var unknown => throw new JsonException($"No dispute is '{unknown}'."),
+                }
+            )
+        );
+
+    /// <summary>A page of payments, and the name after which the next one begins.</summary>
+    public static (IReadOnlyList<ProviderPayment> Items, string? Last) Payments(JsonElement list)
+    {
+        var items = Data(list).Select(Payment).ToList();
+        return (items, items.Count == HyperswitchClient.PageSize ? items[^1].PaymentId : null);
+    }
+
+    public static IReadOnlyList<ProviderRefund> Refunds(JsonElement list) => [.. Data(list).Select(Refund)];
+
+    /// <summary>ISO 8601 in UTC, to the millisecond, as Hyperswitch reads and writes times.</summary>
+    public static string Time(DateTimeOffset time) =>
+        time.UtcDateTime.ToString("yyyy-MM-dd'T'HH:mm:ss.fff'Z'", CultureInfo.InvariantCulture);
+
+    static JsonElement.ArrayEnumerator Data(JsonElement list) =>
+        list.TryGetProperty("data", out var data) && data.ValueKind == JsonValueKind.Array
+            ? data.EnumerateArray()
+            : throw new JsonException("'data' is missing or not a list.");
+
     public static string Text(JsonElement parent, string name) =>
         OptionalText(parent, name) ?? throw new JsonException($"'{name}' is missing or not a string.");
 
@@ -81,10 +140,10 @@ public static class HyperswitchJson
             ? value.GetString()
             : null;
 
-    static long Number(JsonElement parent, string name) =>
+    internal static long Number(JsonElement parent, string name) =>
         OptionalNumber(parent, name) ?? throw new JsonException($"'{name}' is missing or not an integer.");
 
-    static long? OptionalNumber(JsonElement parent, string name) =>
+    internal static long? OptionalNumber(JsonElement parent, string name) =>
         parent.TryGetProperty(name, out var value)
         && value.ValueKind == JsonValueKind.Number
         && value.TryGetInt64(out var number)

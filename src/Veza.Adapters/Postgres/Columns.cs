@@ -53,5 +53,8 @@ static class Reading
 
     public static NpgsqlParameter<Guid[]> Uuids(IEnumerable<Guid> ids) => new() { TypedValue = [.. ids] };
 
+    public static NpgsqlParameter<string?[]> Texts(IEnumerable<string?> texts) =>
+        new() { TypedValue = [.. texts] };
+
     public static NpgsqlParameter<DateTimeOffset> At(DateTimeOffset time) => new() { TypedValue = time };
 }

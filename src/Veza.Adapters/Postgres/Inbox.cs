@@ -6,8 +6,8 @@ namespace Veza.Adapters.Postgres;
 /// <summary>Webhooks on disk: recorded once each, processed in the order they came.</summary>
 sealed class Inbox(NpgsqlDataSource database)
 {
-    /// <summary>Records the events that are new. When this returns they are on disk.</summary>
-    public async Task Record(
+    /// <summary>Records the events that are new; how many were. When this returns they are on disk.</summary>
+    public async Task<int> Record(
         IReadOnlyList<ReceivedEvent> events,
         DateTimeOffset now,
         CancellationToken cancellation
@@ -17,8 +17,8 @@ sealed class Inbox(NpgsqlDataSource database)
         await using var batch = new NpgsqlBatch(connection);
         var command = new NpgsqlBatchCommand(
             """
-            insert into webhook_events (provider, event_id, type, object_id, body, received_at)
-            select c.*, $6 from unnest($1, $2, $3, $4, $5) as c
+            insert into webhook_events (provider, event_id, type, object_id, body, source, received_at)
+            select c.*, $7 from unnest($1, $2, $3, $4, $5, $6) as c
             on conflict (provider, event_id) do nothing
             """
         );
@@ -27,10 +27,36 @@ sealed class Inbox(NpgsqlDataSource database)
             .Text(received => received.EventId)
             .Text(received => received.Type)
             .Text(received => received.ObjectId)
-            .Text(received => received.Body);
+            .Text(received => received.Body)
+            .Text(received => received.FromList ? "list" : "webhook");
         command.Parameters.Add(Reading.At(now));
         batch.BatchCommands.Add(command);
-        await batch.ExecuteNonQueryAsync(cancellation);
+        return await batch.ExecuteNonQueryAsync(cancellation);
+    }
+
+    /// <summary>Events about which a provider has to be asked, taken for the length of a lease.</summary>
+    public async Task<List<WaitingEvent>> Claim(
+        int most,
+        DateTimeOffset now,
+        TimeSpan lease,
+        CancellationToken cancellation
+    )
+    {
+        await using var command = database.CreateCommand(
+            """
+            update webhook_events e set due_at = $2
+            from (
+                select provider, event_id from webhook_events where state = 'asking' and due_at <= $1
+                order by due_at limit $3 for update skip locked) c
+            where e.provider = c.provider and e.event_id = c.event_id
+            returning e.seq, e.provider, e.event_id, e.type, e.body
+            """
+        );
+        command.Parameters.Add(Reading.At(now));
+        command.Parameters.Add(Reading.At(now + lease));
+        command.Parameters.AddWithValue(most);
+        await using var reader = await command.ExecuteReaderAsync(cancellation);
+        return await Read(reader, cancellation);
     }
 
     /// <summary>Takes waiting events for the length of the session's transaction.</summary>
@@ -48,6 +74,11 @@ sealed class Inbox(NpgsqlDataSource database)
         );
         command.Parameters.AddWithValue(most);
         await using var reader = await command.ExecuteReaderAsync(cancellation);
+        return await Read(reader, cancellation);
+    }
+
+    static async Task<List<WaitingEvent>> Read(NpgsqlDataReader reader, CancellationToken cancellation)
+    {
         var events = new List<WaitingEvent>();
         while (await reader.ReadAsync(cancellation))
         {
@@ -76,7 +107,9 @@ sealed class Inbox(NpgsqlDataSource database)
         await using var batch = session.Batch();
         var command = new NpgsqlBatchCommand(
             """
-            update webhook_events e set state = c.state, reason = c.reason, processed_at = $5
+            update webhook_events e
+            set state = c.state, reason = c.reason, processed_at = $5,
+                due_at = case when c.state = 'asking' then $5 end
             from unnest($1, $2, $3, $4) as c (provider, event_id, state, reason)
             where e.provider = c.provider and e.event_id = c.event_id
             """
@@ -99,6 +132,7 @@ sealed class Inbox(NpgsqlDataSource database)
             update webhook_events e set state = 'received', reason = null
             where state = 'parked' and (
                 exists (select from payments where payment_id = e.object_id)
+                or exists (select from payments where connector_payment_id = e.object_id)
                 or exists (select from refunds where provider_refund_id = e.object_id))
             """
         );
@@ -108,6 +142,7 @@ sealed class Inbox(NpgsqlDataSource database)
     static string Word(EventState state) =>
         state switch
         {
+            EventState.Asking => "asking",
             EventState.Processed => "processed",
             EventState.Known => "known",
             EventState.Ignored => "ignored",

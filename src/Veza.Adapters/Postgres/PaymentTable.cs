@@ -46,14 +46,18 @@ static class PaymentTable
     )
     {
         await using var command = session.Command(
-            "select payment_id, order_id from payments where payment_id = any($1)"
+            """
+            select payment_id, order_id from payments where payment_id = any($1)
+            union all
+            select connector_payment_id, order_id from payments where connector_payment_id = any($1)
+            """
         );
-        command.Parameters.Add(new NpgsqlParameter<string[]> { TypedValue = [.. paymentIds] });
+        command.Parameters.Add(Reading.Texts(paymentIds));
         await using var reader = await command.ExecuteReaderAsync(cancellation);
         var found = new Dictionary<string, Guid>();
         while (await reader.ReadAsync(cancellation))
         {
-            found.Add(reader.GetString(0), reader.GetGuid(1));
+            found[reader.GetString(0)] = reader.GetGuid(1);
         }
 
         return found;
@@ -108,23 +112,23 @@ static class PaymentTable
             update payments p
             set provider_status = c.status, error_code = c.error_code, error_message = c.error_message,
                 client_secret = coalesce(p.client_secret, c.client_secret),
+                connector_payment_id = coalesce(c.connector_payment, p.connector_payment_id),
                 due_at = case when o.status in ('awaiting_payment', 'payment_failed')
                     and c.status not in ('cancelled', 'expired') then p.due_at end,
-                updated_at = $6
-            from unnest($1, $2, $3, $4, $5) as c (payment_id, status, error_code, error_message, client_secret),
-                orders o
+                updated_at = $7
+            from unnest($1, $2, $3, $4, $5, $6) as c (payment_id, status, error_code, error_message,
+                client_secret, connector_payment), orders o
             where p.payment_id = c.payment_id and o.id = p.order_id
                 and (p.provider_status, p.error_code) is distinct from ('succeeded', null)
             """
         );
-        command.Parameters.Add(Texts(payments.Select(payment => payment.PaymentId)));
-        command.Parameters.Add(Texts(payments.Select(payment => payment.Status)));
-        command.Parameters.Add(Texts(payments.Select(payment => payment.ErrorCode)));
-        command.Parameters.Add(Texts(payments.Select(payment => payment.ErrorMessage)));
-        command.Parameters.Add(Texts(payments.Select(payment => payment.ClientSecret)));
+        command.Parameters.Add(Reading.Texts(payments.Select(payment => payment.PaymentId)));
+        command.Parameters.Add(Reading.Texts(payments.Select(payment => payment.Status)));
+        command.Parameters.Add(Reading.Texts(payments.Select(payment => payment.ErrorCode)));
+        command.Parameters.Add(Reading.Texts(payments.Select(payment => payment.ErrorMessage)));
+        command.Parameters.Add(Reading.Texts(payments.Select(payment => payment.ClientSecret)));
+        command.Parameters.Add(Reading.Texts(payments.Select(payment => payment.ConnectorPayment)));
         command.Parameters.Add(Reading.At(now));
         await command.ExecuteNonQueryAsync(cancellation);
     }
-
-    static NpgsqlParameter<string?[]> Texts(IEnumerable<string?> texts) => new() { TypedValue = [.. texts] };
 }

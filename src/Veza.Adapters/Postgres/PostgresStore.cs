@@ -1,6 +1,9 @@
 using Microsoft.Extensions.Logging;
 using Npgsql;
 using Veza.Adapters.Storage;
+using Veza.Adapters.Stripe;
+using Veza.Domain.Disputes;
+using Veza.Domain.Payouts;
 using Veza.Domain.Refunds;
 using Veza.Domain.Transfers;
 
@@ -37,11 +40,95 @@ public sealed class PostgresStore(NpgsqlDataSource database, ILoggerFactory logs
         CancellationToken cancellation
     ) => await PaymentTable.Claim(database, most, now, after, cancellation);
 
-    public Task RecordEvents(
+    public async Task<IReadOnlyList<Versioned<Payout>>> ClaimPayouts(
+        int most,
+        PayoutRules rules,
+        DateTimeOffset now,
+        CancellationToken cancellation
+    ) => await PayoutTable.Claim(database, most, rules, now, cancellation);
+
+    public async Task<IReadOnlyList<Versioned<Dispute>>> ClaimDisputes(
+        int most,
+        DateTimeOffset now,
+        TimeSpan lease,
+        CancellationToken cancellation
+    ) => await DisputeTable.Claim(database, most, now, lease, cancellation);
+
+    public async Task<IReadOnlyList<WaitingEvent>> ClaimEvents(
+        int most,
+        DateTimeOffset now,
+        TimeSpan lease,
+        CancellationToken cancellation
+    ) => await inbox.Claim(most, now, lease, cancellation);
+
+    public async Task<IReadOnlyList<Guid>> WaitingForFunds(
+        string? account,
+        int most,
+        DateTimeOffset now,
+        CancellationToken cancellation
+    ) => await TransferTable.WaitingForFunds(database, account, most, now, cancellation);
+
+    public Task<bool> SaveStanding(
+        string account,
+        AccountStanding standing,
+        DateTimeOffset now,
+        CancellationToken cancellation
+    ) => Sellers.SaveStanding(database, account, standing, now, cancellation);
+
+    public Task<int> RecordEvents(
         IReadOnlyList<ReceivedEvent> events,
         DateTimeOffset now,
         CancellationToken cancellation
     ) => inbox.Record(events, now, cancellation);
+
+    public async Task<DateTimeOffset?> BeginWalk(
+        string name,
+        DateTimeOffset start,
+        DateTimeOffset now,
+        TimeSpan lease,
+        CancellationToken cancellation
+    )
+    {
+        await using var command = database.CreateCommand(
+            """
+            insert into walks as w (name, walked_until, lease_until, walked_at) values ($1, $2, $4, $3)
+            on conflict (name) do update set lease_until = excluded.lease_until where w.lease_until <= $3
+            returning walked_until
+            """
+        );
+        command.Parameters.AddWithValue(name);
+        command.Parameters.Add(Reading.At(start));
+        command.Parameters.Add(Reading.At(now));
+        command.Parameters.Add(Reading.At(now + lease));
+        await using var reader = await command.ExecuteReaderAsync(cancellation);
+        return await reader.ReadAsync(cancellation) ? reader.Time(0) : null;
+    }
+
+    public async Task EndWalk(
+        string name,
+        DateTimeOffset until,
+        int seen,
+        int gaps,
+        DateTimeOffset leaseUntil,
+        DateTimeOffset now,
+        CancellationToken cancellation
+    )
+    {
+        await using var command = database.CreateCommand(
+            """
+            update walks set walked_until = greatest(walked_until, $2), events_seen = events_seen + $3,
+                gaps_found = gaps_found + $4, lease_until = $5, walked_at = $6
+            where name = $1
+            """
+        );
+        command.Parameters.AddWithValue(name);
+        command.Parameters.Add(Reading.At(until));
+        command.Parameters.AddWithValue((long)seen);
+        command.Parameters.AddWithValue((long)gaps);
+        command.Parameters.Add(Reading.At(leaseUntil));
+        command.Parameters.Add(Reading.At(now));
+        await command.ExecuteNonQueryAsync(cancellation);
+    }
 
     public Task<int> ReleaseParked(CancellationToken cancellation) => inbox.ReleaseParked(cancellation);
 

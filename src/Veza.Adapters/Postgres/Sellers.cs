@@ -1,4 +1,5 @@
 using Npgsql;
+using Veza.Adapters.Stripe;
 
 namespace Veza.Adapters.Postgres;
 
@@ -23,6 +24,35 @@ public sealed class Sellers(NpgsqlDataSource database, TimeProvider clock)
         command.Parameters.Add(new() { Value = (object?)seller.PlatformFeeBps ?? DBNull.Value });
         command.Parameters.Add(Reading.At(clock.GetUtcNow()));
         await command.ExecuteNonQueryAsync(cancellation);
+    }
+
+    /// <summary>False if no seller has this account.</summary>
+    internal static async Task<bool> SaveStanding(
+        NpgsqlDataSource database,
+        string account,
+        AccountStanding standing,
+        DateTimeOffset now,
+        CancellationToken cancellation
+    )
+    {
+        await using var command = database.CreateCommand(
+            """
+            update sellers set payouts_enabled = $2, transfers_active = $3, disabled_reason = $4, updated_at = $5
+            where stripe_account_id = $1
+            """
+        );
+        command.Parameters.AddWithValue(account);
+        command.Parameters.AddWithValue(standing.PayoutsEnabled);
+        command.Parameters.AddWithValue(standing.TransfersActive);
+        command.Parameters.Add(
+            new()
+            {
+                Value = (object?)standing.DisabledReason ?? DBNull.Value,
+                NpgsqlDbType = NpgsqlTypes.NpgsqlDbType.Text,
+            }
+        );
+        command.Parameters.Add(Reading.At(now));
+        return await command.ExecuteNonQueryAsync(cancellation) > 0;
     }
 
     public async Task<Dictionary<string, Seller>> Find(

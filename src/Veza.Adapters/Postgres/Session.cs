@@ -1,8 +1,10 @@
 using Npgsql;
 using Veza.Adapters.Hyperswitch;
 using Veza.Adapters.Storage;
+using Veza.Domain.Disputes;
 using Veza.Domain.Licenses;
 using Veza.Domain.Orders;
+using Veza.Domain.Payouts;
 using Veza.Domain.Refunds;
 using Veza.Domain.Transfers;
 
@@ -83,8 +85,24 @@ sealed class Session : ITransaction
 
     public Task<Dictionary<Guid, Versioned<Transfer>>> TransfersOf(
         IReadOnlyCollection<Order> orders,
+        IReadOnlyCollection<Guid> others,
         CancellationToken cancellation
-    ) => TransferTable.LoadOf(this, orders, cancellation);
+    ) => TransferTable.LoadOf(this, orders, others, cancellation);
+
+    public Task<Dictionary<string, Guid>> TransfersNamed(
+        IReadOnlyCollection<string> stripeIds,
+        CancellationToken cancellation
+    ) => TransferTable.Named(this, stripeIds, cancellation);
+
+    public Task<Dictionary<Guid, Versioned<Payout>>> Payouts(
+        IReadOnlyCollection<Guid> ids,
+        CancellationToken cancellation
+    ) => PayoutTable.Load(this, ids, cancellation);
+
+    public Task<Dictionary<string, Versioned<Dispute>>> DisputesNamed(
+        IReadOnlyCollection<string> names,
+        CancellationToken cancellation
+    ) => DisputeTable.LoadNamed(this, names, cancellation);
 
     public Task<List<Versioned<Refund>>> Refunds(
         IReadOnlyCollection<Guid> ids,
@@ -145,6 +163,8 @@ sealed class Session : ITransaction
         RefundTable.Write(batch, guard, changes, now);
         LicenseTable.Write(batch, guard, changes, now);
         TransferTable.Write(batch, guard, changes, now);
+        PayoutTable.Write(batch, guard, changes, now);
+        DisputeTable.Write(batch, guard, changes, now);
         WriteHistory(batch, changes, now);
         WriteEntries(batch, changes, now);
         if (changes.Transfers.Values.Any(change => change.After.Attempt?.Value.Waiting.IsDue == true))
@@ -178,7 +198,7 @@ sealed class Session : ITransaction
         new Columns<Transition>(command, changes.Transitions)
             .Text(step => step.Entity)
             .Uuid(step => step.EntityId)
-            .Uuid(step => step.OrderId)
+            .OptionalUuid(step => step.OrderId)
             .Text(step => step.From)
             .Text(step => step.To)
             .Text(step => step.Signal)

@@ -28,21 +28,80 @@ static class TransferTable
         CancellationToken cancellation
     ) => Load(session, "t.id = any($1)", [Reading.Uuids(ids)], cancellation);
 
-    /// <summary>The sellers' shares of these orders, and what made good for refunds of theirs that failed.</summary>
+    /// <summary>
+    /// The sellers' shares of these orders, what made good for refunds of theirs that failed, and others by their ids.
+    /// </summary>
     public static Task<Dictionary<Guid, Versioned<Transfer>>> LoadOf(
         Session session,
         IReadOnlyCollection<Order> orders,
+        IReadOnlyCollection<Guid> others,
         CancellationToken cancellation
     ) =>
         Load(
             session,
             "(t.id = any($1) or (t.order_id = any($2) and t.compensates is not null))",
             [
-                Reading.Uuids(orders.SelectMany(order => order.Legs).Select(leg => leg.Transfer.Value)),
+                Reading.Uuids(
+                    orders.SelectMany(order => order.Legs).Select(leg => leg.Transfer.Value).Concat(others)
+                ),
                 Reading.Uuids(orders.Select(order => order.Id.Value)),
             ],
             cancellation
         );
+
+    /// <summary>Which of our transfers these are at Stripe.</summary>
+    public static async Task<Dictionary<string, Guid>> Named(
+        Session session,
+        IReadOnlyCollection<string> stripeIds,
+        CancellationToken cancellation
+    )
+    {
+        await using var command = session.Command(
+            "select stripe_transfer_id, id from seller_transfers where stripe_transfer_id = any($1)"
+        );
+        command.Parameters.Add(Reading.Texts(stripeIds));
+        await using var reader = await command.ExecuteReaderAsync(cancellation);
+        var found = new Dictionary<string, Guid>();
+        while (await reader.ReadAsync(cancellation))
+        {
+            found.Add(reader.GetString(0), reader.GetGuid(1));
+        }
+
+        return found;
+    }
+
+    /// <summary>Those that wait for a balance to be filled: an account's, or the platform's where it is null.</summary>
+    public static async Task<List<Guid>> WaitingForFunds(
+        NpgsqlDataSource database,
+        string? account,
+        int most,
+        DateTimeOffset now,
+        CancellationToken cancellation
+    )
+    {
+        await using var command = database.CreateCommand(
+            """
+            select id from seller_transfers
+            where waiting_for = case when $3::text is null then 'platform_funds' else 'seller_funds' end
+                and waiting_for in ('seller_funds', 'platform_funds')
+                and ($3::text is null or stripe_account_id = $3) and due_at > $1
+            limit $2
+            """
+        );
+        command.Parameters.Add(Reading.At(now));
+        command.Parameters.AddWithValue(most);
+        command.Parameters.Add(
+            new() { Value = (object?)account ?? DBNull.Value, NpgsqlDbType = NpgsqlTypes.NpgsqlDbType.Text }
+        );
+        await using var reader = await command.ExecuteReaderAsync(cancellation);
+        var found = new List<Guid>();
+        while (await reader.ReadAsync(cancellation))
+        {
+            found.Add(reader.GetGuid(0));
+        }
+
+        return found;
+    }
 
     static async Task<Dictionary<Guid, Versioned<Transfer>>> Load(
         Session session,

@@ -1,8 +1,10 @@
 using Microsoft.FSharp.Collections;
 using Veza.Domain;
+using Veza.Domain.Disputes;
 using Veza.Domain.Ledger;
 using Veza.Domain.Licenses;
 using Veza.Domain.Orders;
+using Veza.Domain.Payouts;
 using Veza.Domain.Refunds;
 using Veza.Domain.Transfers;
 
@@ -21,7 +23,7 @@ public sealed record Cause(string Actor, string? ProviderRequestId = null, strin
 sealed record Transition(
     string Entity,
     Guid EntityId,
-    Guid OrderId,
+    Guid? OrderId,
     string? From,
     string To,
     string Signal,
@@ -48,6 +50,8 @@ public sealed class Changes
     internal Dictionary<Guid, Change<Refund>> Refunds { get; } = [];
     internal Dictionary<Guid, Change<License>> Licenses { get; } = [];
     internal Dictionary<Guid, Change<Transfer>> Transfers { get; } = [];
+    internal Dictionary<Guid, Change<Payout>> Payouts { get; } = [];
+    internal Dictionary<Guid, Change<Dispute>> Disputes { get; } = [];
     internal List<Transition> Transitions { get; } = [];
     internal List<Entry> Entries { get; } = [];
 
@@ -77,6 +81,18 @@ public sealed class Changes
     {
         var from = Keep(Transfers, after.Id.Value, before, after)?.Status.Word();
         Note("transfer", after.Id.Value, after.Order, from, after.Status.Word(), signal, cause);
+    }
+
+    public void Save(Versioned<Payout>? before, Payout after, string signal, Cause cause)
+    {
+        var from = Keep(Payouts, after.Id.Value, before, after)?.Status.Word();
+        Note("payout", after.Id.Value, null, from, after.Status.Word(), signal, cause);
+    }
+
+    public void Save(Versioned<Dispute>? before, Dispute after, string signal, Cause cause)
+    {
+        var from = Keep(Disputes, after.Id.Value, before, after)?.Status.Word();
+        Note("dispute", after.Id.Value, after.Order, from, after.Status.Word(), signal, cause);
     }
 
     /// <summary>A step of a transfer with all that it means: its postings, and the transfers that it asks for.</summary>
@@ -135,6 +151,6 @@ public sealed class Changes
         return before?.Value;
     }
 
-    void Note(string entity, Guid id, OrderId order, string? from, string to, string signal, Cause cause) =>
-        Transitions.Add(new Transition(entity, id, order.Value, from, to, signal, cause));
+    void Note(string entity, Guid id, OrderId? order, string? from, string to, string signal, Cause cause) =>
+        Transitions.Add(new Transition(entity, id, order?.Value, from, to, signal, cause));
 }

@@ -1,12 +1,14 @@
 namespace Veza.Adapters.Storage;
 
 /// <summary>A provider's event as it came, before anybody has thought about it.</summary>
+/// <param name="FromList">Found in the provider's own list of events, and not brought by a webhook.</param>
 public sealed record ReceivedEvent(
     string Provider,
     string EventId,
     string Type,
     string ObjectId,
-    string Body
+    string Body,
+    bool FromList = false
 );
 
 /// <summary>An event waiting for its effect.</summary>
@@ -15,6 +17,9 @@ public sealed record WaitingEvent(long Seq, string Provider, string EventId, str
 /// <summary>What became of an event.</summary>
 public enum EventState
 {
+    /// <summary>A provider has to be asked before anything can be decided.</summary>
+    Asking,
+
     /// <summary>It changed something.</summary>
     Processed,
 

@@ -1,6 +1,9 @@
 using Veza.Adapters.Hyperswitch;
+using Veza.Adapters.Stripe;
+using Veza.Domain.Disputes;
 using Veza.Domain.Licenses;
 using Veza.Domain.Orders;
+using Veza.Domain.Payouts;
 using Veza.Domain.Refunds;
 using Veza.Domain.Transfers;
 
@@ -58,9 +61,77 @@ public interface IStore
         CancellationToken cancellation
     );
 
-    /// <summary>Records the events that are new. When this returns they are on disk.</summary>
-    Task RecordEvents(
+    /// <summary>Payouts to be asked for or about, taken for the length of a lease.</summary>
+    Task<IReadOnlyList<Versioned<Payout>>> ClaimPayouts(
+        int most,
+        PayoutRules rules,
+        DateTimeOffset now,
+        CancellationToken cancellation
+    );
+
+    /// <summary>Open disputes that have heard nothing for too long, taken for the length of a lease.</summary>
+    Task<IReadOnlyList<Versioned<Dispute>>> ClaimDisputes(
+        int most,
+        DateTimeOffset now,
+        TimeSpan lease,
+        CancellationToken cancellation
+    );
+
+    /// <summary>Events about which a provider has to be asked, taken for the length of a lease.</summary>
+    Task<IReadOnlyList<WaitingEvent>> ClaimEvents(
+        int most,
+        DateTimeOffset now,
+        TimeSpan lease,
+        CancellationToken cancellation
+    );
+
+    /// <summary>
+    /// Transfers that wait for a balance: of this account, or of the platform where it is null. Up to
+    /// <paramref name="most"/> of them, by their ids.
+    /// </summary>
+    Task<IReadOnlyList<Guid>> WaitingForFunds(
+        string? account,
+        int most,
+        DateTimeOffset now,
+        CancellationToken cancellation
+    );
+
+    /// <summary>Keeps what Stripe says of an account on the sellers that use it. False if none does.</summary>
+    Task<bool> SaveStanding(
+        string account,
+        AccountStanding standing,
+        DateTimeOffset now,
+        CancellationToken cancellation
+    );
+
+    /// <summary>
+    /// Records the events that are new, and answers how many were. When this returns they are on disk.
+    /// </summary>
+    Task<int> RecordEvents(
         IReadOnlyList<ReceivedEvent> events,
+        DateTimeOffset now,
+        CancellationToken cancellation
+    );
+
+    /// <summary>
+    /// Takes a walk through a provider's list for the length of a lease, and answers how far it has come; from
+    /// <paramref name="start"/> on if there was none. Null if somebody else is walking.
+    /// </summary>
+    Task<DateTimeOffset?> BeginWalk(
+        string name,
+        DateTimeOffset start,
+        DateTimeOffset now,
+        TimeSpan lease,
+        CancellationToken cancellation
+    );
+
+    /// <summary>How far it has come, what it saw, and how much of that nobody had brought.</summary>
+    Task EndWalk(
+        string name,
+        DateTimeOffset until,
+        int seen,
+        int gaps,
+        DateTimeOffset leaseUntil,
         DateTimeOffset now,
         CancellationToken cancellation
     );
@@ -91,9 +162,30 @@ public interface ITransaction : IAsyncDisposable
         CancellationToken cancellation
     );
 
-    /// <summary>The sellers' shares of these orders, and what made good for refunds of theirs that failed.</summary>
+    /// <summary>
+    /// The sellers' shares of these orders, what made good for refunds of theirs that failed, and others by their ids:
+    /// all locked at once, in the order of their ids.
+    /// </summary>
     Task<Dictionary<Guid, Versioned<Transfer>>> TransfersOf(
         IReadOnlyCollection<Order> orders,
+        IReadOnlyCollection<Guid> others,
+        CancellationToken cancellation
+    );
+
+    /// <summary>Which of our transfers these are at Stripe.</summary>
+    Task<Dictionary<string, Guid>> TransfersNamed(
+        IReadOnlyCollection<string> stripeIds,
+        CancellationToken cancellation
+    );
+
+    Task<Dictionary<Guid, Versioned<Payout>>> Payouts(
+        IReadOnlyCollection<Guid> ids,
+        CancellationToken cancellation
+    );
+
+    /// <summary>By the name under which the providers know them.</summary>
+    Task<Dictionary<string, Versioned<Dispute>>> DisputesNamed(
+        IReadOnlyCollection<string> names,
         CancellationToken cancellation
     );
 
@@ -110,7 +202,7 @@ public interface ITransaction : IAsyncDisposable
         CancellationToken cancellation
     );
 
-    /// <summary>Which orders these payments pay.</summary>
+    /// <summary>Which orders these payments pay, by Hyperswitch's name for the payment or by its connector's.</summary>
     Task<Dictionary<string, Guid>> OrdersOfPayments(
         IReadOnlyCollection<string> paymentIds,
         CancellationToken cancellation

@@ -8,22 +8,14 @@ namespace Veza.Adapters.Stripe;
 
 /// <summary>Moves sellers' money at Stripe and says what came back.</summary>
 /// <remarks>
-/// Stripe.net's own retries are off: it would retry with a policy of its own. A key always goes with a POST,
-/// because Stripe.net puts a random one where there is none, and a repeat would then pay twice.
+/// A key always goes with a POST, because Stripe.net puts a random one where there is none, and a repeat would then
+/// pay twice. The metadata says whose transfer it is and which request made it, so that it can be found again.
 /// </remarks>
-public sealed class StripeConnect(HttpClient http, string apiBase, string secretKey)
+public sealed class StripeConnect(StripeClient stripe)
 {
-    const string OperationKey = "operation_id";
-    const string TransferKey = "transfer_id";
-
-    readonly StripeClient stripe = new(
-        new StripeClientOptions
-        {
-            ApiKey = secretKey,
-            ApiBase = apiBase.TrimEnd('/'),
-            HttpClient = new SystemNetHttpClient(http, maxNetworkRetries: 0, enableTelemetry: false),
-        }
-    );
+    internal const string OperationKey = "operation_id";
+    internal const string TransferKey = "transfer_id";
+    internal const string OrderKey = "order_id";
 
     /// <summary>Sends the seller's share from the platform's balance.</summary>
     public async Task<Answered<StripeTransferId>> Send(
@@ -51,10 +43,7 @@ public sealed class StripeConnect(HttpClient http, string apiBase, string secret
         }
         catch (Exception error) when (!cancellation.IsCancellationRequested)
         {
-            return new(
-                StripeAnswers.OfFailure<StripeTransferId>(error, reversing: false, cancellation),
-                StripeAnswers.RequestId(error)
-            );
+            return StripeAnswers.OfFailure<StripeTransferId>(error, Asked.Transfer, cancellation);
         }
     }
 
@@ -90,10 +79,7 @@ public sealed class StripeConnect(HttpClient http, string apiBase, string secret
         }
         catch (Exception error) when (!cancellation.IsCancellationRequested)
         {
-            return new(
-                StripeAnswers.OfFailure<StripeReversalId>(error, reversing: true, cancellation),
-                StripeAnswers.RequestId(error)
-            );
+            return StripeAnswers.OfFailure<StripeReversalId>(error, Asked.Reversal, cancellation);
         }
     }
 
@@ -122,15 +108,24 @@ public sealed class StripeConnect(HttpClient http, string apiBase, string secret
             );
     }
 
-    /// <summary>What Stripe's books say about a transfer's reversals, read to the last page.</summary>
+    /// <summary>
+    /// What Stripe's books say about a transfer's reversals, read to the last page. The transfer is read first: what is
+    /// reversed in between is in the list and not in the sum, so it is never taken for somebody else's.
+    /// </summary>
+    /// <param name="key">Of the claim under way; null if there is none, and so no reversal can be its.</param>
     public async Task<ReversalSight> FindReversal(
         StripeTransferId stripeId,
-        IdempotencyKey key,
+        IdempotencyKey? key,
         CancellationToken cancellation
     )
     {
         var transfer = await stripe.V1.Transfers.GetAsync(stripeId.Value, cancellationToken: cancellation);
         StripeReversalId? ours = null;
+        if (key is null)
+        {
+            return new ReversalSight(FSharpOption<StripeReversalId>.None, transfer.AmountReversed);
+        }
+
         await foreach (
             var reversal in stripe.V1.Transfers.Reversals.ListAutoPagingAsync(
                 stripeId.Value,
@@ -181,12 +176,12 @@ public sealed class StripeConnect(HttpClient http, string apiBase, string secret
         return found;
     }
 
-    static string Group(OrderId order) => $"order_{order.Value:N}";
+    internal static string Group(OrderId order) => $"order_{order.Value:N}";
 
     static Dictionary<string, string> Metadata(Transfer transfer, IdempotencyKey key) =>
         new()
         {
-            ["order_id"] = transfer.Order.Value.ToString("D"),
+            [OrderKey] = transfer.Order.Value.ToString("D"),
             [TransferKey] = transfer.Id.Value.ToString("D"),
             [OperationKey] = key.Value,
             ["attempt"] = key.Value[(key.Value.LastIndexOf(':') + 1)..],

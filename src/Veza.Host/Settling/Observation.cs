@@ -1,17 +1,25 @@
+using Veza.Adapters;
 using Veza.Adapters.Hyperswitch;
 using Veza.Adapters.Storage;
+using Veza.Adapters.Stripe;
 
 namespace Veza.Host.Settling;
 
 /// <summary>
-/// What Hyperswitch says of one of its objects: in a webhook, in an answer, or when asked. The same fact each
-/// time, so all three take the same way.
+/// What a provider says of one of its objects: in a webhook, in an answer, or when asked. The same fact each time, so
+/// all three take the same way.
 /// </summary>
 abstract record Observation(Cause Cause)
 {
     public sealed record OfPayment(ProviderPayment Payment, Cause Cause) : Observation(Cause);
 
     public sealed record OfRefund(ProviderRefund Refund, Cause Cause) : Observation(Cause);
+
+    public sealed record OfTransfer(SeenTransfer Transfer, Cause Cause) : Observation(Cause);
+
+    public sealed record OfPayout(SeenPayout Payout, Cause Cause) : Observation(Cause);
+
+    public sealed record OfDispute(SeenDispute Dispute, Cause Cause) : Observation(Cause);
 }
 
 /// <summary>What an observation came to, and why where that needs a reason.</summary>

@@ -143,7 +143,8 @@ sealed partial class PaymentDesk(
         }
     }
 
-    async Task Observe(ProviderPayment payment, Cause cause)
+    /// <summary>What Hyperswitch says of a payment, whoever asked.</summary>
+    public async Task<Conclusion> Observe(ProviderPayment payment, Cause cause)
     {
         var conclusion = await conflicts.DecideAgain(async () =>
         {
@@ -163,6 +164,7 @@ sealed partial class PaymentDesk(
         }
 
         wakes.Workers();
+        return conclusion;
     }
 
     [LoggerMessage(LogLevel.Warning, "The payment of order {Id} has no definite answer ({Answer}).")]

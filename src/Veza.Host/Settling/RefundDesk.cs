@@ -1,6 +1,7 @@
 using Microsoft.FSharp.Core;
 using Veza.Adapters.Hyperswitch;
 using Veza.Adapters.Storage;
+using Veza.Adapters.Stripe;
 using Veza.Domain;
 using Veza.Domain.Orders;
 using Veza.Domain.Refunds;
@@ -70,6 +71,60 @@ sealed partial class RefundDesk(
         // A repeat only hears how the first one stands: Hyperswitch would answer a second send of a full refund
         // with "exceeds the captured amount", which says nothing about the first.
         return await Stand(refund.Id, CancellationToken.None);
+    }
+
+    /// <summary>
+    /// Stripe says that a refund which Hyperswitch made for us has failed. Hyperswitch may still call it a success.
+    /// </summary>
+    public async Task<Conclusion> HearOfFailure(SeenRefund seen, Cause cause, CancellationToken cancellation)
+    {
+        if (await FindNamed(seen.RefundId, cancellation) is not { } refund)
+        {
+            return new(EventState.Ignored, "not_ours");
+        }
+
+        var refusal = new Refusal(
+            RefusalCause.OtherCause,
+            seen.FailureReason ?? "refund_failed",
+            $"Stripe says that {seen.StripeId} has {seen.Status}."
+        );
+        return await Observe(
+            new ProviderRefund(
+                seen.RefundId,
+                new RefundReport(
+                    seen.Amount,
+                    seen.Currency,
+                    PaymentId.For(refund.Order).Value,
+                    RefundFact.NewHasFailed(refusal)
+                )
+            ),
+            cause
+        );
+    }
+
+    /// <summary>
+    /// Whether a success that came after the failure was only late. Null if Hyperswitch does not say now.
+    /// </summary>
+    public async Task<Conclusion?> WhatIsTrue(string name, CancellationToken cancellation)
+    {
+        if (await FindNamed(name, cancellation) is not { } refund)
+        {
+            return new(EventState.Parked, "unknown_refund");
+        }
+
+        var answered = await hyperswitch.GetRefund(ProviderRefundId.For(refund.Id), cancellation);
+        return answered.Answer switch
+        {
+            Answer<ProviderRefund>.Accepted { Receipt.Report.Says: RefundFact.HasFailed } => new(
+                EventState.Known,
+                "overtaken"
+            ),
+            Answer<ProviderRefund>.Accepted { Receipt.Report.Says.IsHasSucceeded: true } => new(
+                EventState.Quarantined,
+                Doubtful.RefundSucceededAfterFailure.Word()
+            ),
+            _ => null,
+        };
     }
 
     /// <summary>Asks Hyperswitch about refunds whose time has come. True if there may be more.</summary>
@@ -207,7 +262,7 @@ sealed partial class RefundDesk(
                 );
                 await (
                     books.Answer is Answer<ProviderRefund>.Accepted { Receipt: var known }
-                        ? Observe(known, cause)
+                        ? (Task)Observe(known, cause)
                         : Tell(refund.Id, RefundSignal.ProviderSilent, cause)
                 );
                 break;
@@ -221,7 +276,8 @@ sealed partial class RefundDesk(
         }
     }
 
-    async Task Observe(ProviderRefund told, Cause cause)
+    /// <summary>What a provider says of a refund, whoever asked.</summary>
+    public async Task<Conclusion> Observe(ProviderRefund told, Cause cause)
     {
         var conclusion = await conflicts.DecideAgain(async () =>
         {
@@ -241,6 +297,7 @@ sealed partial class RefundDesk(
         }
 
         wakes.Workers();
+        return conclusion;
     }
 
     Task<bool> Tell(RefundId id, RefundSignal signal, Cause cause) =>
@@ -264,6 +321,12 @@ sealed partial class RefundDesk(
                     refused: _ => Task.FromResult(false)
                 );
         });
+
+    async Task<Refund?> FindNamed(string name, CancellationToken cancellation)
+    {
+        await using var session = await store.Begin(cancellation);
+        return await session.RefundsNamed([name], cancellation) is [var known] ? known.Value : null;
+    }
 
     async Task<RefundAnswer> Stand(RefundId id, CancellationToken cancellation)
     {

@@ -1,7 +1,10 @@
+using Microsoft.FSharp.Core;
 using Veza.Adapters.Storage;
 using Veza.Domain;
 using Veza.Domain.Orders;
+using Veza.Domain.Payouts;
 using Veza.Domain.Refunds;
+using Veza.Domain.Transfers;
 
 namespace Veza.Host.Settling;
 
@@ -34,6 +37,9 @@ sealed class Settler(Settings settings)
         {
             Observation.OfPayment payment => ConcludePayment(world, changes, payment, now),
             Observation.OfRefund refund => ConcludeRefund(world, changes, refund, now),
+            Observation.OfTransfer transfer => ConcludeTransfer(world, changes, transfer, now),
+            Observation.OfPayout payout => ConcludePayout(world, changes, payout, now),
+            Observation.OfDispute dispute => ConcludeDispute(world, changes, dispute, now),
             _ => throw new ArgumentOutOfRangeException(nameof(observation)),
         };
 
@@ -100,6 +106,146 @@ sealed class Settler(Settings settings)
             "refund",
             refund.Value.Id.Value,
             observed.Cause
+        );
+    }
+
+    /// <summary>
+    /// A transfer at Stripe that names one of ours was made by us. One that only names an order of ours was made by
+    /// somebody else, and a person must look: the seller may have been paid twice.
+    /// </summary>
+    Conclusion ConcludeTransfer(
+        World world,
+        Changes changes,
+        Observation.OfTransfer observed,
+        DateTimeOffset now
+    )
+    {
+        var seen = observed.Transfer;
+        if (seen.TransferId is not { } id)
+        {
+            return seen.OrderNamed is { } order && world.Knows(order)
+                ? new(EventState.Quarantined, "foreign_transfer")
+                : new(EventState.Ignored, "not_ours");
+        }
+
+        if (world.Transfer(id) is not { } transfer)
+        {
+            return new(EventState.Quarantined, "unknown_transfer");
+        }
+
+        return transfer
+            .Value.Hear(settings.TransferRules, now, seen.Fact)
+            .Match(
+                settled: effect =>
+                {
+                    var signal = TransferSignal.NewTransferSeen([seen.Fact.StripeId]).Word();
+                    changes.Save(transfer, effect.Transfer, effect.Movements, signal, observed.Cause, now);
+                    world.Take(effect.Transfer);
+                    return new Conclusion(EventState.Processed);
+                },
+                alreadyKnown: () => new Conclusion(EventState.Known),
+                quarantined: why => new Conclusion(EventState.Quarantined, why.Word())
+            );
+    }
+
+    Conclusion ConcludePayout(World world, Changes changes, Observation.OfPayout observed, DateTimeOffset now)
+    {
+        if (observed.Payout.PayoutId is not { } id)
+        {
+            return new(EventState.Ignored, "not_ours");
+        }
+
+        if (world.Payout(id) is not { } payout)
+        {
+            return new(EventState.Quarantined, "unknown_payout");
+        }
+
+        var report = observed.Payout.Report;
+        return payout
+            .Value.Hear(settings.PayoutRules, now, report)
+            .Match(
+                settled: next =>
+                {
+                    changes.Save(
+                        payout,
+                        next,
+                        PayoutSignal.NewPayoutReported(report.Sight).Word(),
+                        observed.Cause
+                    );
+                    world.Take(next);
+                    return new Conclusion(EventState.Processed);
+                },
+                alreadyKnown: () => new Conclusion(EventState.Known),
+                quarantined: why => new Conclusion(EventState.Quarantined, why.Word())
+            );
+    }
+
+    Conclusion ConcludeDispute(
+        World world,
+        Changes changes,
+        Observation.OfDispute observed,
+        DateTimeOffset now
+    )
+    {
+        var seen = observed.Dispute;
+        var known = world.DisputeNamed(seen.Name);
+        var order = known is null
+            ? world.OrderOfPayment(World.PaymentOf(seen))
+            : world.Order(known.Value.Order);
+        if (order is null)
+        {
+            return new(EventState.Parked, "unknown_payment");
+        }
+
+        if (!string.Equals(seen.Currency, order.Value.Currency.Code, StringComparison.OrdinalIgnoreCase))
+        {
+            return new(EventState.Quarantined, Doubtful.CurrencyDiffers.Word());
+        }
+
+        var licenses = world.LicensesOf(order.Value.Id);
+        var transfers = world.TransfersOf(order.Value);
+        var verdict = known is null
+            ? DisputeSettlement.raised(
+                settings.TransferRules,
+                now,
+                DisputeId.Named(order.Value.Id, seen.Name),
+                seen.Name,
+                new Money(seen.Amount, order.Value.Currency),
+                seen.Fact,
+                settings.DisputeRules,
+                order.Value,
+                licenses,
+                transfers
+            )
+            : DisputeSettlement.ruled(
+                settings.RefundRules,
+                settings.TransferRules,
+                settings.DisputeRules,
+                now,
+                seen.Fact,
+                known.Value,
+                world.Imposed(known.Value) is { } imposed
+                    ? FSharpOption<Refund>.Some(imposed)
+                    : FSharpOption<Refund>.None,
+                order.Value,
+                licenses,
+                transfers
+            );
+        return verdict.Match(
+            settled: effect =>
+            {
+                world.Take(effect, changes, "dispute_" + seen.Fact.Ruling.Word(), observed.Cause);
+                changes.Post(
+                    order.Value.Id,
+                    order.Value.Currency,
+                    "dispute",
+                    effect.Dispute.Id.Value,
+                    effect.Rest.Postings
+                );
+                return new Conclusion(EventState.Processed);
+            },
+            alreadyKnown: () => new Conclusion(EventState.Known),
+            quarantined: why => new Conclusion(EventState.Quarantined, why.Word())
         );
     }
 

@@ -1,4 +1,5 @@
 using Veza.Adapters.Storage;
+using Veza.Adapters.Stripe;
 using Veza.Domain;
 using Veza.Domain.Transfers;
 using Veza.Host.Workers;
@@ -15,15 +16,166 @@ abstract record TransferTold
     public sealed record NoSuchTransfer : TransferTold;
 }
 
-/// <summary>What an operator tells a transfer, from the API and from the console alike.</summary>
+/// <summary>
+/// What transfers are told by others than their worker: an operator, from the API and from the console alike, and
+/// Stripe, unasked.
+/// </summary>
 sealed class TransferDesk(
     Settings settings,
     IStore store,
     Conflicts conflicts,
+    StripeConnect stripe,
+    Settler settler,
     Wakes wakes,
     TimeProvider clock
 )
 {
+    const int Most = 200;
+    const int Looks = 5;
+
+    /// <summary>
+    /// A transfer has been reversed at Stripe, by whomever: its reversals are looked into, and the domain decides whose
+    /// they are. Null if it kept moving meanwhile; then it is looked at again later.
+    /// </summary>
+    public async Task<Conclusion?> Notice(SeenTransfer seen, Cause cause, CancellationToken cancellation)
+    {
+        // Stripe's word that it exists comes first: its own answer may never have been heard.
+        if (seen.TransferId is not null || seen.OrderNamed is not null)
+        {
+            var known = await Observe(seen, cause, cancellation);
+            if (known.State is EventState.Quarantined or EventState.Ignored)
+            {
+                return known;
+            }
+        }
+
+        var name = seen.Fact.StripeId.Value;
+        for (var look = 0; look < Looks; look++)
+        {
+            if (await Stored(name, cancellation) is not { } transfer)
+            {
+                return new(EventState.Ignored, "not_ours");
+            }
+
+            if (!transfer.TrySighting(out var stripeId, out var key))
+            {
+                return new(EventState.Quarantined, Doubtful.TransferUnexplained.Word());
+            }
+
+            var sight = await stripe.FindReversal(stripeId, key, cancellation);
+            if (await Settle(transfer.Id.Value, key, sight, cause, cancellation) is { } conclusion)
+            {
+                return conclusion;
+            }
+        }
+
+        return null;
+    }
+
+    /// <summary>A balance has been filled: what waits for it is due at once.</summary>
+    /// <param name="account">The seller's; null for the platform's own.</param>
+    public async Task<Conclusion> FundsArrived(string? account, Cause cause, CancellationToken cancellation)
+    {
+        var woken = 0;
+        IReadOnlyList<Guid> waiting;
+        do
+        {
+            waiting = await store.WaitingForFunds(account, Most, clock.GetUtcNow(), cancellation);
+            woken += waiting.Count;
+            await conflicts.DecideAgain(() => Wake(waiting, cause, cancellation));
+        } while (waiting.Count == Most);
+
+        wakes.Workers();
+        return woken > 0
+            ? new Conclusion(EventState.Processed)
+            : new Conclusion(EventState.Known, "nothing_waits_for_it");
+    }
+
+    /// <summary>A transfer as Stripe describes it, told to ours as if its request had just been answered.</summary>
+    public Task<Conclusion> Observe(SeenTransfer seen, Cause cause, CancellationToken cancellation) =>
+        conflicts.DecideAgain(async () =>
+        {
+            await using var session = await store.Begin(cancellation);
+            var conclusions = await settler.Settle(
+                session,
+                [new Observation.OfTransfer(seen, cause)],
+                clock.GetUtcNow(),
+                cancellation
+            );
+            await session.Commit(cancellation);
+            return conclusions[0];
+        });
+
+    async Task<Transfer?> Stored(string stripeId, CancellationToken cancellation)
+    {
+        await using var session = await store.Begin(cancellation);
+        return (await session.TransfersNamed([stripeId], cancellation)).TryGetValue(stripeId, out var id)
+            ? (await session.Transfers([id], cancellation)).GetValueOrDefault(id)?.Value
+            : null;
+    }
+
+    /// <summary>Null if the transfer has gone on to another key since it was looked at.</summary>
+    Task<Conclusion?> Settle(
+        Guid id,
+        IdempotencyKey? key,
+        ReversalSight sight,
+        Cause cause,
+        CancellationToken cancellation
+    ) =>
+        conflicts.DecideAgain(async () =>
+        {
+            await using var session = await store.Begin(cancellation);
+            var stored = (await session.Transfers([id], cancellation))[id];
+            if (!stored.Value.TrySighting(out _, out var current) || current?.Value != key?.Value)
+            {
+                return null;
+            }
+
+            var now = clock.GetUtcNow();
+            return await stored
+                .Value.Notice(settings.TransferRules, now, key, sight)
+                .Match<TransferEffect, Task<Conclusion?>>(
+                    settled: async effect =>
+                    {
+                        var changes = new Changes();
+                        var signal = TransferSignal.NewReversalsNoticed(sight).Word();
+                        changes.Save(stored, effect.Transfer, effect.Movements, signal, cause, now);
+                        await session.Write(changes, now, cancellation);
+                        await session.Commit(cancellation);
+                        wakes.Workers();
+                        return new Conclusion(EventState.Processed);
+                    },
+                    alreadyKnown: () => Task.FromResult<Conclusion?>(new(EventState.Known)),
+                    quarantined: why => Task.FromResult<Conclusion?>(new(EventState.Quarantined, why.Word()))
+                );
+        });
+
+    async Task<bool> Wake(IReadOnlyList<Guid> waiting, Cause cause, CancellationToken cancellation)
+    {
+        await using var session = await store.Begin(cancellation);
+        var now = clock.GetUtcNow();
+        var changes = new Changes();
+        foreach (var stored in (await session.Transfers(waiting, cancellation)).Values)
+        {
+            stored
+                .Value.Apply(settings.TransferRules, now, TransferSignal.FundsArrived)
+                .Match(
+                    advanced: (next, movements) =>
+                    {
+                        var signal = TransferSignal.FundsArrived.Word();
+                        changes.Save(stored, next, movements, signal, cause, now);
+                        return true;
+                    },
+                    unchanged: () => false,
+                    refused: _ => false
+                );
+        }
+
+        await session.Write(changes, now, cancellation);
+        await session.Commit(cancellation);
+        return true;
+    }
+
     public Task<TransferTold> Tell(
         Guid id,
         TransferSignal signal,

@@ -1,7 +1,10 @@
+using Veza.Adapters;
 using Veza.Adapters.Storage;
 using Veza.Domain;
+using Veza.Domain.Disputes;
 using Veza.Domain.Licenses;
 using Veza.Domain.Orders;
+using Veza.Domain.Payouts;
 using Veza.Domain.Refunds;
 using Veza.Domain.Transfers;
 
@@ -17,6 +20,8 @@ sealed class World
     readonly Dictionary<string, Versioned<Refund>> refundByName = [];
     Dictionary<Guid, Versioned<Order>> orders = [];
     Dictionary<Guid, Versioned<Transfer>> transfers = [];
+    Dictionary<Guid, Versioned<Payout>> payouts = [];
+    Dictionary<string, Versioned<Dispute>> disputes = [];
     readonly Dictionary<Guid, Versioned<License>> licenses = [];
     readonly Dictionary<Guid, List<Guid>> licensesByOrder = [];
 
@@ -26,29 +31,65 @@ sealed class World
         CancellationToken cancellation
     )
     {
+        // Disputes, refunds, orders, transfers, payouts: whoever locks in another order may have to wait for itself.
         var world = new World();
+        await world.LoadDisputes(session, observations, cancellation);
         await world.LoadRefunds(session, observations, cancellation);
         await world.FindOrders(session, observations, cancellation);
         var refunded = world.refundByName.Values.Select(refund => refund.Value.Order.Value).ToHashSet();
+        var whole = refunded.Concat(world.Disputed(observations)).ToHashSet();
         world.orders = await session.Orders(
-            [.. world.orderByPayment.Values.Concat(refunded).Distinct()],
+            [.. world.orderByPayment.Values.Concat(whole).Concat(Named(observations)).Distinct()],
             cancellation
         );
-        if (refunded.Count > 0)
+        if (whole.Count > 0)
         {
-            foreach (var license in await session.LicensesOf(refunded, cancellation))
+            foreach (var license in await session.LicensesOf(whole, cancellation))
             {
                 world.Add(license);
             }
+        }
 
+        var sighted = observations
+            .OfType<Observation.OfTransfer>()
+            .Select(observation => observation.Transfer.TransferId)
+            .OfType<Guid>()
+            .ToHashSet();
+        if (whole.Count + sighted.Count > 0)
+        {
             world.transfers = await session.TransfersOf(
-                [.. refunded.Select(id => world.orders[id].Value)],
+                [.. whole.Select(id => world.orders[id].Value)],
+                sighted,
                 cancellation
             );
         }
 
+        var payouts = observations
+            .OfType<Observation.OfPayout>()
+            .Select(observation => observation.Payout.PayoutId)
+            .OfType<Guid>()
+            .ToHashSet();
+        if (payouts.Count > 0)
+        {
+            world.payouts = await session.Payouts(payouts, cancellation);
+        }
+
         return world;
     }
+
+    public Versioned<Transfer>? Transfer(Guid id) => transfers.GetValueOrDefault(id);
+
+    public Versioned<Payout>? Payout(Guid id) => payouts.GetValueOrDefault(id);
+
+    public Versioned<Dispute>? DisputeNamed(string name) => disputes.GetValueOrDefault(name);
+
+    public bool Knows(Guid order) => orders.ContainsKey(order);
+
+    /// <summary>The refund that a lost dispute has become.</summary>
+    public Refund? Imposed(Dispute dispute) =>
+        dispute.ToRow().RefundId is { } id
+            ? refundByName.GetValueOrDefault(ProviderRefundId.For(RefundId.Of(id)).Value)?.Value
+            : null;
 
     public Versioned<Order>? OrderOfPayment(string paymentId) =>
         orderByPayment.TryGetValue(paymentId, out var id) ? orders.GetValueOrDefault(id) : null;
@@ -66,6 +107,37 @@ sealed class World
                 .Values.Select(transfer => transfer.Value)
                 .Where(transfer => transfer.Order.Value == order.Id.Value),
         ];
+
+    public void Take(Transfer transfer)
+    {
+        var before = transfers[transfer.Id.Value];
+        transfers[transfer.Id.Value] = before with { Value = transfer };
+    }
+
+    public void Take(Payout payout)
+    {
+        var before = payouts[payout.Id.Value];
+        payouts[payout.Id.Value] = before with { Value = payout };
+    }
+
+    public void Take(DisputeEffect effect, Changes changes, string signal, Cause cause)
+    {
+        var known = disputes.GetValueOrDefault(effect.Dispute.Provider);
+        changes.Save(known, effect.Dispute, signal, cause);
+        disputes[effect.Dispute.Provider] = known is null
+            ? new Versioned<Dispute>(effect.Dispute, 0)
+            : known with
+            {
+                Value = effect.Dispute,
+            };
+        if (effect.Imposed is { Value: var imposed })
+        {
+            changes.Save(null, imposed, "imposed", cause);
+            refundByName[ProviderRefundId.For(imposed.Id).Value] = new Versioned<Refund>(imposed, 0);
+        }
+
+        Take(effect.Rest, changes, signal, cause);
+    }
 
     /// <summary>What the domain decided becomes the world, and the changes to be written.</summary>
     public void Take(Effect effect, Changes changes, string signal, Cause cause)
@@ -142,12 +214,61 @@ sealed class World
             .ToHashSet();
         if (names.Count > 0)
         {
-            foreach (var refund in await session.RefundsNamed(names, cancellation))
-            {
-                refundByName.Add(ProviderRefundId.For(refund.Value.Id).Value, refund);
-            }
+            Add(await session.RefundsNamed(names, cancellation));
+        }
+
+        var imposed = disputes
+            .Values.Select(dispute => dispute.Value.ToRow().RefundId)
+            .OfType<Guid>()
+            .ToList();
+        if (imposed.Count > 0)
+        {
+            Add(await session.Refunds(imposed, cancellation));
         }
     }
+
+    void Add(IEnumerable<Versioned<Refund>> refunds)
+    {
+        foreach (var refund in refunds)
+        {
+            refundByName[ProviderRefundId.For(refund.Value.Id).Value] = refund;
+        }
+    }
+
+    async Task LoadDisputes(
+        ITransaction session,
+        IReadOnlyList<Observation> observations,
+        CancellationToken cancellation
+    )
+    {
+        var names = observations
+            .OfType<Observation.OfDispute>()
+            .Select(observation => observation.Dispute.Name)
+            .ToHashSet();
+        if (names.Count > 0)
+        {
+            disputes = await session.DisputesNamed(names, cancellation);
+        }
+    }
+
+    /// <summary>The orders of disputes: those known, and those whose payment is.</summary>
+    IEnumerable<Guid> Disputed(IReadOnlyList<Observation> observations) =>
+        observations
+            .OfType<Observation.OfDispute>()
+            .Select(observation => PaymentOf(observation.Dispute))
+            .Where(orderByPayment.ContainsKey)
+            .Select(payment => orderByPayment[payment])
+            .Concat(disputes.Values.Select(dispute => dispute.Value.Order.Value));
+
+    public static string PaymentOf(SeenDispute dispute) => dispute.Payment ?? dispute.ConnectorPayment ?? "";
+
+    /// <summary>The orders that transfers name which are not ours.</summary>
+    static IEnumerable<Guid> Named(IReadOnlyList<Observation> observations) =>
+        observations
+            .OfType<Observation.OfTransfer>()
+            .Where(observation => observation.Transfer.TransferId is null)
+            .Select(observation => observation.Transfer.OrderNamed)
+            .OfType<Guid>();
 
     async Task FindOrders(
         ITransaction session,
@@ -158,6 +279,12 @@ sealed class World
         var names = observations
             .OfType<Observation.OfPayment>()
             .Select(observation => observation.Payment.PaymentId)
+            .Concat(
+                observations
+                    .OfType<Observation.OfDispute>()
+                    .Select(observation => PaymentOf(observation.Dispute))
+                    .Where(payment => payment.Length > 0)
+            )
             .Distinct()
             .ToArray();
         if (names.Length == 0)

@@ -1,13 +1,13 @@
 using System.Text.Json;
 using Veza.Adapters;
-using Veza.Adapters.Hyperswitch;
 using Veza.Adapters.Storage;
+using Veza.Host.Workers;
 
 namespace Veza.Host.Webhooks;
 
 /// <summary>
-/// <c>POST /webhooks/stripe</c>. Every event is kept; none is acted on yet, since the workers ask Stripe
-/// themselves.
+/// <c>POST /webhooks/stripe</c>, for the platform's own events and those of its connected accounts alike: an endpoint
+/// each at Stripe, their secrets separated by a comma here.
 /// </summary>
 static class StripeWebhook
 {
@@ -41,13 +41,14 @@ static class StripeWebhook
             cancellation
         );
 
-    static ReceivedEvent Read(JsonElement root, ReadOnlyMemory<byte> body) =>
-        new(
-            "stripe",
-            HyperswitchJson.OptionalText(root, "id") ?? Reception.NameOf(body.Span),
-            HyperswitchJson.OptionalText(root, "type") ?? "unknown",
-            HyperswitchJson.OptionalText(Reception.Inner(Reception.Inner(root, "data"), "object"), "id")
-                ?? "",
-            root.GetRawText()
-        );
+    static ReceivedEvent Read(JsonElement root, ReadOnlyMemory<byte> body)
+    {
+        var received = EventWalker.Read(root);
+        return received.EventId.Length > 0
+            ? received
+            : received with
+            {
+                EventId = Reception.NameOf(body.Span),
+            };
+    }
 }

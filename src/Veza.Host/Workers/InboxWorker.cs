@@ -1,5 +1,3 @@
-using System.Text.Json;
-using Veza.Adapters.Hyperswitch;
 using Veza.Adapters.Storage;
 using Veza.Host.Settling;
 
@@ -10,6 +8,7 @@ namespace Veza.Host.Workers;
 /// leaves the event waiting and nothing changed.
 /// </summary>
 sealed partial class InboxWorker(
+    Settings settings,
     IStore store,
     Conflicts conflicts,
     Settler settler,
@@ -68,7 +67,9 @@ sealed partial class InboxWorker(
         }
 
         var now = clock.GetUtcNow();
-        var read = events.Select(waiting => (Event: waiting, Read: Read(waiting))).ToList();
+        var read = events
+            .Select(waiting => (Event: waiting, Read: EventReading.Of(waiting, settings.IsLive)))
+            .ToList();
         var observations = read.Where(entry => entry.Read.Observation is not null)
             .Select(entry => entry.Read.Observation!)
             .ToList();
@@ -80,7 +81,11 @@ sealed partial class InboxWorker(
                 var conclusion = entry.Read.Observation is null
                     ? entry.Read.Conclusion!
                     : conclusions.Dequeue();
-                return (entry.Event, conclusion.State, conclusion.Reason);
+                return (
+                    entry.Event,
+                    State: Inquirer.CanTell(conclusion) ? EventState.Asking : conclusion.State,
+                    conclusion.Reason
+                );
             })
             .ToList();
         await session.CloseEvents(closed, now, cancellation);
@@ -91,6 +96,7 @@ sealed partial class InboxWorker(
         }
 
         wakes.Workers();
+        wakes.Inquiries.Tap();
         return events.Count;
     }
 
@@ -132,38 +138,6 @@ sealed partial class InboxWorker(
         );
         await session.Commit(cancellation);
         LogPoisoned(why, waiting.EventId);
-    }
-
-    static (Observation? Observation, Conclusion? Conclusion) Read(WaitingEvent waiting)
-    {
-        if (waiting.Provider == "stripe")
-        {
-            return (null, new Conclusion(EventState.Ignored, "not_acted_on"));
-        }
-
-        try
-        {
-            using var document = JsonDocument.Parse(waiting.Body);
-            var content = document.RootElement.TryGetProperty("content", out var found) ? found : default;
-            var cause = new Cause("hyperswitch", waiting.EventId, waiting.Type);
-            return HyperswitchJson.OptionalText(content, "type") switch
-            {
-                "payment_details" => (
-                    new Observation.OfPayment(HyperswitchJson.Payment(content.GetProperty("object")), cause),
-                    null
-                ),
-                "refund_details" => (
-                    new Observation.OfRefund(HyperswitchJson.Refund(content.GetProperty("object")), cause),
-                    null
-                ),
-                _ => (null, new Conclusion(EventState.Ignored, "unknown_type")),
-            };
-        }
-        catch (Exception error)
-            when (error is JsonException or KeyNotFoundException or InvalidOperationException)
-        {
-            return (null, new Conclusion(EventState.Poisoned, error.Message));
-        }
     }
 
     [LoggerMessage(LogLevel.Warning, "A batch of webhooks failed ({Why}); taking them one by one.")]

@@ -4,14 +4,15 @@ using Veza.Host.Settling;
 namespace Veza.Host.Workers;
 
 /// <summary>
-/// Asks about what should have been heard of: payments awaited, refunds undecided, events that came before their
-/// object. Chosen by state and by their own next time, never by age.
+/// Asks about what should have been heard of: payments awaited, refunds undecided, disputes open, events that came
+/// before their object. Chosen by state and by their own next time, never by age.
 /// </summary>
 sealed partial class Sweeper(
     Settings settings,
     IStore store,
     PaymentDesk payments,
     RefundDesk refunds,
+    DisputeDesk disputes,
     Wakes wakes,
     TimeProvider clock,
     ILogger<Sweeper> log
@@ -46,7 +47,11 @@ sealed partial class Sweeper(
             wakes.Inbox.Tap();
         }
 
-        while (await refunds.AskAboutDue(cancellation) || await payments.AskAboutDue(cancellation))
+        while (
+            await refunds.AskAboutDue(cancellation)
+            || await payments.AskAboutDue(cancellation)
+            || await disputes.AskAboutDue(cancellation)
+        )
         {
             // There may be more.
         }

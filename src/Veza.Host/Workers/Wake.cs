@@ -35,6 +35,8 @@ sealed class Wakes
     public Wake Inbox { get; } = new();
     public Wake Sending { get; } = new();
     public Wake Reversing { get; } = new();
+    public Wake Payouts { get; } = new();
+    public Wake Inquiries { get; } = new();
 
     public void Workers()
     {

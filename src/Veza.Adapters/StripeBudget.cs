@@ -1,0 +1,88 @@
+using System.Threading.RateLimiting;
+
+namespace Veza.Adapters;
+
+/// <summary>
+/// One token bucket for all calls to Stripe. It is refilled by the time that has passed, a hundred times a second, so no
+/// tick that comes late costs a request; it holds next to nothing, so nothing leaves in a burst.
+/// </summary>
+/// <remarks>
+/// A hundredth is left to the clocks of both sides. Calls that nobody's money waits for enter the queue one at a time,
+/// and only when it is empty: reconciliation and backfill take what refunds and transfers leave.
+/// </remarks>
+public sealed class StripeBudget : IAsyncDisposable
+{
+    static readonly TimeSpan Beat = TimeSpan.FromMilliseconds(10);
+
+    readonly TokenBucketRateLimiter bucket;
+    readonly SemaphoreSlim last = new(1);
+    readonly TimeProvider clock;
+    readonly ITimer timer;
+
+    /// <param name="perSecond">STRIPE_RATE_LIMIT: requests per second of this deployment.</param>
+    public StripeBudget(int perSecond, TimeProvider clock)
+    {
+        this.clock = clock;
+        bucket = new TokenBucketRateLimiter(
+            new TokenBucketRateLimiterOptions
+            {
+                TokenLimit = Math.Max(1, perSecond / 50),
+                TokensPerPeriod = Math.Max(1, perSecond),
+                ReplenishmentPeriod = TimeSpan.FromSeconds(1.01),
+                QueueLimit = Math.Max(100, perSecond * 30),
+                QueueProcessingOrder = QueueProcessingOrder.OldestFirst,
+                AutoReplenishment = false,
+            }
+        );
+        timer = clock.CreateTimer(_ => bucket.TryReplenish(), null, Beat, Beat);
+    }
+
+    /// <summary>In its turn. A lease that is not granted says that the queue is full: nothing was sent.</summary>
+    internal ValueTask<RateLimitLease> Acquire(HttpRequestMessage? request, CancellationToken cancellation) =>
+        LastInTurn.Is(request) ? AcquireLast(cancellation) : bucket.AcquireAsync(1, cancellation);
+
+    /// <summary>After everything that waits.</summary>
+    async ValueTask<RateLimitLease> AcquireLast(CancellationToken cancellation)
+    {
+        await last.WaitAsync(cancellation);
+        try
+        {
+            while (bucket.GetStatistics()?.CurrentQueuedCount > 0)
+            {
+                await Task.Delay(Beat, clock, cancellation);
+            }
+
+            return await bucket.AcquireAsync(1, cancellation);
+        }
+        finally
+        {
+            last.Release();
+        }
+    }
+
+    /// <inheritdoc/>
+    public async ValueTask DisposeAsync()
+    {
+        await timer.DisposeAsync();
+        await bucket.DisposeAsync();
+        last.Dispose();
+    }
+}
+
+/// <summary>Marks requests that nobody's money waits for: they go when nothing else wants to.</summary>
+public sealed class LastInTurn(HttpMessageHandler inner) : DelegatingHandler(inner)
+{
+    static readonly HttpRequestOptionsKey<bool> Key = new("veza.last_in_turn");
+
+    internal static bool Is(HttpRequestMessage? request) =>
+        request?.Options.TryGetValue(Key, out var isLast) == true && isLast;
+
+    protected override Task<HttpResponseMessage> SendAsync(
+        HttpRequestMessage request,
+        CancellationToken cancellationToken
+    )
+    {
+        request.Options.Set(Key, true);
+        return base.SendAsync(request, cancellationToken);
+    }
+}

@@ -1,0 +1,31 @@
+/// What Stripe says of a payout when nobody has asked.
+namespace Veza.Domain
+
+open System
+open Veza.Domain.Payouts
+
+/// A payout as Stripe describes it. It was made with our id in its metadata.
+type PayoutReport = { Sight: PayoutSight; Amount: int64; Currency: string; Account: string }
+
+module PayoutReport =
+    /// Judged against what was asked for.
+    let heard rules now report (payout: Payout) =
+        if report.Account <> payout.Account.Value then
+            Quarantined DestinationDiffers
+        elif report.Amount <> payout.Amount.Minor then
+            Quarantined AmountDiffers
+        elif
+            not (
+                String.Equals(
+                    report.Currency,
+                    payout.Amount.Currency.Code,
+                    StringComparison.OrdinalIgnoreCase
+                )
+            )
+        then
+            Quarantined CurrencyDiffers
+        else
+            match Payout.apply rules now (PayoutReported report.Sight) payout with
+            | Payouts.Advanced next -> Settled next
+            | Payouts.Unchanged -> AlreadyKnown
+            | Payouts.Refused(AnotherPayoutExists | NotRetryable) -> Quarantined AnotherPayout

@@ -1,0 +1,55 @@
+/// What Stripe says of a transfer when nobody has asked: in a webhook, its list of events, a reconciliation.
+namespace Veza.Domain
+
+open System
+open Veza.Domain.Transfers
+
+/// A transfer as Stripe describes it. It was made with our id in its metadata.
+type TransferFact = { StripeId: StripeTransferId; Amount: int64; Currency: string; Destination: string }
+
+/// The transfer after it, and what moved.
+type TransferEffect = { Transfer: Transfer; Movements: Movement list }
+
+module TransferReport =
+    let private doubtOf why =
+        match why with
+        | AnotherTransferExists -> AnotherTransfer
+        | MovedAfterAll -> MoneyMovedAfterAll
+        | AnotherReversalExists -> AnotherReversal
+        | NothingSent
+        | NothingToReverse
+        | MoreThanIsLeft
+        | NotRetryable -> TransferUnexplained
+
+    /// The same fact as Stripe's answer to the request, judged against the frozen intent.
+    let heard rules now fact (transfer: Transfer) =
+        if
+            not (
+                String.Equals(
+                    fact.Currency,
+                    transfer.Amount.Currency.Code,
+                    StringComparison.OrdinalIgnoreCase
+                )
+            )
+        then
+            Quarantined CurrencyDiffers
+        elif fact.Destination <> transfer.Account.Value then
+            Quarantined DestinationDiffers
+        else
+            match Transfer.apply rules now (TransferAnswered(Accepted fact.StripeId)) transfer with
+            | Transfers.Unchanged -> AlreadyKnown
+            | Transfers.Refused why -> Quarantined(doubtOf why)
+            | Transfers.Advanced _ when fact.Amount <> transfer.Sendable -> Quarantined AmountDiffers
+            | Transfers.Advanced(next, movements) -> Settled { Transfer = next; Movements = movements }
+
+    /// What a look into the books of a transfer's reversals showed, under the key that it was looked into with
+    /// (`Transfer.sighting`). A transfer that has gone on to another key meanwhile is looked at again.
+    let noticed rules now (key: IdempotencyKey option) sight (transfer: Transfer) =
+        match Transfer.sighting transfer with
+        | ValueNone -> Quarantined TransferUnexplained
+        | ValueSome struct (_, current) when current <> key -> AlreadyKnown
+        | ValueSome _ ->
+            match Transfer.apply rules now (ReversalsNoticed sight) transfer with
+            | Transfers.Unchanged -> AlreadyKnown
+            | Transfers.Refused why -> Quarantined(doubtOf why)
+            | Transfers.Advanced(next, movements) -> Settled { Transfer = next; Movements = movements }

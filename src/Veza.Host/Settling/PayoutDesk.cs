@@ -1,0 +1,110 @@
+using Veza.Adapters.Storage;
+using Veza.Adapters.Stripe;
+using Veza.Domain;
+using Veza.Domain.Payouts;
+
+namespace Veza.Host.Settling;
+
+/// <summary>
+/// Pays sellers' Stripe balances out. What is asked for is on disk before Stripe hears of it; what has no answer is asked
+/// again under the same key, and looked up when the key is too old.
+/// </summary>
+sealed partial class PayoutDesk(
+    Settings settings,
+    IStore store,
+    Conflicts conflicts,
+    StripePayouts stripe,
+    TimeProvider clock,
+    ILogger<PayoutDesk> log
+)
+{
+    const int Most = 20;
+
+    /// <param name="id">Chosen by the caller, so that a repeated request finds the payout it made before.</param>
+    public async Task<Payout> Request(
+        Guid id,
+        SellerId seller,
+        StripeAccountId account,
+        Money amount,
+        string actor,
+        CancellationToken cancellation
+    )
+    {
+        var now = clock.GetUtcNow();
+        var asked = PayoutModule
+            .request(PayoutId.Of(id), seller, account, amount, now)
+            .Claimed(settings.PayoutRules, now);
+        var isNew = await conflicts.DecideAgain(async () =>
+        {
+            await using var session = await store.Begin(cancellation);
+            if ((await session.Payouts([id], cancellation)).Count > 0)
+            {
+                return false;
+            }
+
+            var changes = new Changes();
+            changes.Save(null, asked, "requested", new Cause(actor));
+            await session.Write(changes, now, cancellation);
+            await session.Commit(cancellation);
+            return true;
+        });
+        if (isNew)
+        {
+            // From here on the caller's disconnect changes nothing: the payout is on its way.
+            await Move(asked, actor, CancellationToken.None);
+        }
+
+        return (await Stored(id, CancellationToken.None))!;
+    }
+
+    /// <summary>Moves payouts whose time has come one step each. True if there may be more.</summary>
+    public async Task<bool> MoveDue(CancellationToken cancellation)
+    {
+        var due = await store.ClaimPayouts(Most, settings.PayoutRules, clock.GetUtcNow(), cancellation);
+        await Task.WhenAll(due.Select(payout => Move(payout.Value, "worker", cancellation)));
+        return due.Count == Most;
+    }
+
+    async Task Move(Payout payout, string actor, CancellationToken cancellation)
+    {
+        if (payout.Duty() is not { Value: var duty })
+        {
+            return;
+        }
+
+        var heard = await stripe.Perform(payout, duty, cancellation);
+        await conflicts.DecideAgain(async () =>
+        {
+            await using var session = await store.Begin(CancellationToken.None);
+            var stored = (await session.Payouts([payout.Id.Value], CancellationToken.None))[payout.Id.Value];
+            var now = clock.GetUtcNow();
+            return await stored
+                .Value.Apply(settings.PayoutRules, now, heard.Signal)
+                .Match(
+                    advanced: async next =>
+                    {
+                        var changes = new Changes();
+                        changes.Save(stored, next, heard.Signal.Word(), new Cause(actor, heard.RequestId));
+                        await session.Write(changes, now, CancellationToken.None);
+                        await session.Commit(CancellationToken.None);
+                        return true;
+                    },
+                    unchanged: () => Task.FromResult(false),
+                    refused: why =>
+                    {
+                        LogRefused(payout.Id.Value, heard.Signal.Word(), why);
+                        return Task.FromResult(false);
+                    }
+                );
+        });
+    }
+
+    async Task<Payout?> Stored(Guid id, CancellationToken cancellation)
+    {
+        await using var session = await store.Begin(cancellation);
+        return (await session.Payouts([id], cancellation)).GetValueOrDefault(id)?.Value;
+    }
+
+    [LoggerMessage(LogLevel.Error, "Payout {Id}: {Signal} is refused: {Why}. A person must look.")]
+    partial void LogRefused(Guid id, string signal, PayoutRefusal why);
+}

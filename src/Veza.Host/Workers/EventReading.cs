@@ -1,0 +1,97 @@
+using System.Text.Json;
+using Veza.Adapters.Hyperswitch;
+using Veza.Adapters.Storage;
+using Veza.Adapters.Stripe;
+using Veza.Host.Settling;
+
+namespace Veza.Host.Workers;
+
+/// <summary>What a recorded event says: something to be settled, or at once what becomes of it.</summary>
+sealed record EventReading(Observation? Observation, Conclusion? Conclusion)
+{
+    /// <summary>An event that cannot be read is poisoned, never lost.</summary>
+    public static EventReading Of(WaitingEvent waiting, bool isLive)
+    {
+        try
+        {
+            using var document = JsonDocument.Parse(waiting.Body);
+            return waiting.Provider == "stripe"
+                ? OfStripe(waiting, document.RootElement, isLive)
+                : OfHyperswitch(waiting, document.RootElement);
+        }
+        catch (Exception error)
+            when (error
+                    is JsonException
+                        or KeyNotFoundException
+                        or InvalidOperationException
+                        or InvalidDataException
+            )
+        {
+            return Is(EventState.Poisoned, error.Message);
+        }
+    }
+
+    static EventReading OfHyperswitch(WaitingEvent waiting, JsonElement root)
+    {
+        var content = root.TryGetProperty("content", out var found) ? found : default;
+        var cause = new Cause("hyperswitch", waiting.EventId, waiting.Type);
+        return HyperswitchJson.OptionalText(content, "type") switch
+        {
+            "payment_details" => Says(
+                new Observation.OfPayment(HyperswitchJson.Payment(content.GetProperty("object")), cause)
+            ),
+            "refund_details" => Says(
+                new Observation.OfRefund(HyperswitchJson.Refund(content.GetProperty("object")), cause)
+            ),
+            "dispute_details" => Says(
+                new Observation.OfDispute(HyperswitchJson.Dispute(content.GetProperty("object")), cause)
+            ),
+            _ => Is(EventState.Ignored, "unknown_type"),
+        };
+    }
+
+    /// <summary>
+    /// The platform's own objects carry no <c>account</c>; those of connected accounts do. A transfer that is reversed
+    /// does not say by which reversal, an account's events may be old, and a failed refund is Hyperswitch's: of those
+    /// the provider is asked.
+    /// </summary>
+    static EventReading OfStripe(WaitingEvent waiting, JsonElement root, bool isLive)
+    {
+        if (
+            !root.TryGetProperty("livemode", out var live)
+            || (live.ValueKind == JsonValueKind.True) != isLive
+        )
+        {
+            return Is(EventState.Ignored, "other_mode");
+        }
+
+        var about = root.GetProperty("data").GetProperty("object");
+        var account = HyperswitchJson.OptionalText(root, "account");
+        var cause = new Cause("stripe", waiting.EventId, waiting.Type);
+        return waiting.Type switch
+        {
+            "transfer.created" or "transfer.updated" when account is null => Says(
+                new Observation.OfTransfer(StripeJson.Transfer(about), cause)
+            ),
+            "transfer.reversed" when account is null => Is(EventState.Asking),
+            "refund.failed" or "refund.updated" or "charge.refund.updated" when account is null =>
+                StripeJson.Refund(about) is { HasFailed: true }
+                    ? Is(EventState.Asking)
+                    : Is(EventState.Ignored, "not_decisive"),
+            "account.updated" or "account.application.deauthorized" or "balance.available" => Is(
+                EventState.Asking
+            ),
+            var type when type.StartsWith("charge.dispute.", StringComparison.Ordinal) && account is null =>
+                Says(new Observation.OfDispute(StripeJson.Dispute(about), cause)),
+            var type when type.StartsWith("payout.", StringComparison.Ordinal) && account is not null => Says(
+                new Observation.OfPayout(StripeJson.Payout(about, account), cause)
+            ),
+            _ => Is(EventState.Ignored, "unknown_type"),
+        };
+    }
+
+    static EventReading Says(Observation observation) => new(observation, null);
+
+    static EventReading Is(EventState state, string? reason = null) =>
+        new(null, new Conclusion(state, reason));
+}

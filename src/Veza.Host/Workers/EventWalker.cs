@@ -1,0 +1,136 @@
+using System.Text.Json;
+using Veza.Adapters.Hyperswitch;
+using Veza.Adapters.Storage;
+using Veza.Adapters.Stripe;
+
+namespace Veza.Host.Workers;
+
+/// <summary>
+/// Walks Stripe's own list of the platform's events, which it keeps for 30 days, and records those that no webhook has
+/// brought: each is a gap, counted, and takes the same way as any other event.
+/// </summary>
+sealed partial class EventWalker(
+    Settings settings,
+    IStore store,
+    StripeBooks books,
+    Wakes wakes,
+    TimeProvider clock,
+    ILogger<EventWalker> log
+) : BackgroundService
+{
+    const string Name = "stripe_events";
+
+    /// <summary>Events may show in the list a little after their own time.</summary>
+    static readonly TimeSpan Overlap = TimeSpan.FromMinutes(10);
+
+    /// <summary>How far is written down after each, so that a crash repeats no more than one.</summary>
+    static readonly TimeSpan Window = TimeSpan.FromHours(1);
+
+    static readonly TimeSpan Kept = TimeSpan.FromDays(30);
+
+    protected override async Task ExecuteAsync(CancellationToken stopping)
+    {
+        using var beat = new PeriodicTimer(settings.EventWalkInterval, clock);
+        do
+        {
+            try
+            {
+                await Walk(stopping);
+            }
+            catch (OperationCanceledException) when (stopping.IsCancellationRequested)
+            {
+                return;
+            }
+#pragma warning disable CA1031 // The next walk begins where this one has ended.
+            catch (Exception error)
+#pragma warning restore CA1031
+            {
+                LogFailed(error.Message);
+            }
+        } while (await beat.WaitForNextTickAsync(stopping));
+    }
+
+    /// <summary>Up to the events whose webhooks may still be on their way. Answers how many were new.</summary>
+    internal async Task<int> Walk(CancellationToken cancellation)
+    {
+        var now = clock.GetUtcNow();
+        var upto = now - settings.SweepAfter;
+        if (await store.BeginWalk(Name, upto, now, settings.Lease, cancellation) is not { } walked)
+        {
+            return 0;
+        }
+
+        var from = walked < upto - Kept ? upto - Kept : walked;
+        var gaps = 0;
+        while (from < upto)
+        {
+            var until = from + Window < upto ? from + Window : upto;
+            var (seen, fresh) = await Record(from - Overlap, until, cancellation);
+            gaps += fresh;
+            now = clock.GetUtcNow();
+            await store.EndWalk(Name, until, seen, fresh, now + settings.Lease, now, cancellation);
+            from = until;
+        }
+
+        if (gaps > 0)
+        {
+            LogGaps(gaps);
+            wakes.Inbox.Tap();
+        }
+
+        return gaps;
+    }
+
+    async Task<(int Seen, int New)> Record(
+        DateTimeOffset from,
+        DateTimeOffset until,
+        CancellationToken cancellation
+    )
+    {
+        var (seen, fresh) = (0, 0);
+        string? after = null;
+        do
+        {
+            var page = await books.Events(from, until, after, cancellation);
+            if (page.Items.Count > 0)
+            {
+                seen += page.Items.Count;
+                fresh += await store.RecordEvents(
+                    [.. page.Items.Select(item => Read(item) with { FromList = true })],
+                    clock.GetUtcNow(),
+                    cancellation
+                );
+            }
+
+            after = page.Last;
+        } while (after is not null);
+
+        return (seen, fresh);
+    }
+
+    /// <summary>
+    /// As a webhook brings it: a dispute is known by its payment, so that it can wait for that; anything else by its own
+    /// id.
+    /// </summary>
+    internal static ReceivedEvent Read(JsonElement root)
+    {
+        var about = Webhooks.Reception.Inner(Webhooks.Reception.Inner(root, "data"), "object");
+        var type = HyperswitchJson.OptionalText(root, "type") ?? "unknown";
+        var payment = type.StartsWith("charge.dispute.", StringComparison.Ordinal)
+            ? HyperswitchJson.OptionalText(about, "payment_intent")
+            : null;
+        return new(
+            "stripe",
+            HyperswitchJson.OptionalText(root, "id") ?? "",
+            type,
+            payment ?? HyperswitchJson.OptionalText(about, "id") ?? "",
+            root.GetRawText()
+        );
+    }
+
+    [LoggerMessage(LogLevel.Warning, "Stripe's list holds {Gaps} events that no webhook has brought.")]
+    partial void LogGaps(int gaps);
+
+    [LoggerMessage(LogLevel.Warning, "Stripe's events could not be walked ({Why}); again later.")]
+    partial void LogFailed(string why);
+}

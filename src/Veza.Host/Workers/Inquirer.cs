@@ -1,0 +1,165 @@
+using System.Text.Json;
+using Veza.Adapters.Hyperswitch;
+using Veza.Adapters.Storage;
+using Veza.Adapters.Stripe;
+using Veza.Domain;
+using Veza.Host.Settling;
+
+namespace Veza.Host.Workers;
+
+/// <summary>
+/// Asks a provider about what an event only hints at, outside any transaction, and lets the domain decide on the answer. An
+/// event whose question has no answer waits for its lease to run out and is asked about again.
+/// </summary>
+sealed partial class Inquirer(
+    Settings settings,
+    IStore store,
+    TransferDesk transfers,
+    RefundDesk refunds,
+    StripeBooks books,
+    Wakes wakes,
+    TimeProvider clock,
+    ILogger<Inquirer> log
+) : BackgroundService
+{
+    const int Most = 20;
+
+    protected override async Task ExecuteAsync(CancellationToken stopping)
+    {
+        while (!stopping.IsCancellationRequested)
+        {
+            try
+            {
+                while (await Inquire(stopping) == Most)
+                {
+                    // There is more.
+                }
+            }
+            catch (OperationCanceledException) when (stopping.IsCancellationRequested)
+            {
+                return;
+            }
+#pragma warning disable CA1031 // The leases bring back what this round could not ask about.
+            catch (Exception error)
+#pragma warning restore CA1031
+            {
+                LogFailed(error);
+            }
+
+            await wakes.Inquiries.Wait(TimeSpan.FromSeconds(5), clock, stopping);
+        }
+    }
+
+    /// <summary>One round; answers how many events it took.</summary>
+    internal async Task<int> Inquire(CancellationToken cancellation)
+    {
+        var claimed = await store.ClaimEvents(Most, clock.GetUtcNow(), settings.Lease, cancellation);
+        await Task.WhenAll(claimed.Select(waiting => Conclude(waiting, cancellation)));
+        return claimed.Count;
+    }
+
+    async Task Conclude(WaitingEvent waiting, CancellationToken cancellation)
+    {
+        Conclusion? conclusion;
+        try
+        {
+            conclusion = await Ask(waiting, cancellation);
+        }
+        catch (Exception error) when (StripeConnect.IsPassing(error, cancellation) || store.IsPassing(error))
+        {
+            LogNoAnswer(waiting.EventId, waiting.Type, error.Message);
+            return;
+        }
+        catch (Exception error) when (error is JsonException or InvalidDataException or KeyNotFoundException)
+        {
+            conclusion = new(EventState.Poisoned, error.Message);
+        }
+
+        if (conclusion is null)
+        {
+            return;
+        }
+
+        if (conclusion.State == EventState.Quarantined)
+        {
+            LogQuarantined(waiting.EventId, waiting.Type, conclusion.Reason);
+        }
+
+        await using var session = await store.Begin(cancellation);
+        await session.CloseEvents(
+            [(waiting, conclusion.State, conclusion.Reason)],
+            clock.GetUtcNow(),
+            cancellation
+        );
+        await session.Commit(cancellation);
+    }
+
+    /// <summary>
+    /// A success that was overtaken by its own failure looks like a contradiction. What Hyperswitch says now tells one
+    /// from the other, before anybody is called.
+    /// </summary>
+    public static bool CanTell(Conclusion conclusion) =>
+        conclusion is { State: EventState.Quarantined, Reason: var reason }
+        && reason == Doubtful.RefundSucceededAfterFailure.Word();
+
+    /// <summary>Null: not now.</summary>
+    async Task<Conclusion?> Ask(WaitingEvent waiting, CancellationToken cancellation)
+    {
+        using var document = JsonDocument.Parse(waiting.Body);
+        if (waiting.Provider == "hyperswitch")
+        {
+            var refund = document.RootElement.GetProperty("content").GetProperty("object");
+            return await refunds.WhatIsTrue(HyperswitchJson.Refund(refund).RefundId, cancellation);
+        }
+
+        var about = document.RootElement.GetProperty("data").GetProperty("object");
+        var account = HyperswitchJson.OptionalText(document.RootElement, "account");
+        var cause = new Cause("stripe", waiting.EventId, waiting.Type);
+        return waiting.Type switch
+        {
+            "transfer.reversed" => await transfers.Notice(StripeJson.Transfer(about), cause, cancellation),
+            "balance.available" => await transfers.FundsArrived(account, cause, cancellation),
+            "account.updated" or "account.application.deauthorized" => await Standing(
+                account ?? HyperswitchJson.Text(about, "id"),
+                cancellation
+            ),
+            _ => await AskAboutRefund(about, cause, cancellation),
+        };
+    }
+
+    /// <summary>
+    /// Hyperswitch does not understand Stripe's <c>refund.failed</c> (its connector knows only
+    /// <c>charge.refund.updated</c>), so a refund that fails late is invisible there. Stripe is believed: it has the
+    /// money.
+    /// </summary>
+    async Task<Conclusion?> AskAboutRefund(JsonElement about, Cause cause, CancellationToken cancellation)
+    {
+        var told = StripeJson.Refund(about)!;
+        return
+            await books.Refund(told.StripeId, cancellation) is { } found
+            && StripeJson.Refund(found) is { HasFailed: true } failed
+            ? await refunds.HearOfFailure(failed, cause, cancellation)
+            : new Conclusion(EventState.Known, "not_failed");
+    }
+
+    async Task<Conclusion?> Standing(string account, CancellationToken cancellation)
+    {
+        var standing =
+            await books.Account(account, cancellation) ?? new AccountStanding(false, false, "not_connected");
+        return await store.SaveStanding(account, standing, clock.GetUtcNow(), cancellation)
+            ? new Conclusion(EventState.Processed)
+            : new Conclusion(EventState.Ignored, "not_ours");
+    }
+
+    [LoggerMessage(LogLevel.Error, "A round of inquiries failed and will be repeated.")]
+    partial void LogFailed(Exception error);
+
+    [LoggerMessage(
+        LogLevel.Warning,
+        "Nobody could be asked about the event {EventId} ({Type}): {Why}. Again later."
+    )]
+    partial void LogNoAnswer(string eventId, string type, string why);
+
+    [LoggerMessage(LogLevel.Error, "The stripe event {EventId} ({Type}) is quarantined: {Why}.")]
+    partial void LogQuarantined(string eventId, string type, string? why);
+}
