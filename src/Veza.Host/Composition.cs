@@ -52,6 +52,8 @@ static class Composition
         PaymentsApi.Map(app);
         TransfersApi.Map(app);
         ReadingApi.Map(app);
+        PayoutsApi.Map(app);
+        WebhookEventsApi.Map(app);
         HyperswitchWebhook.Map(app);
         StripeWebhook.Map(app);
         HealthApi.Map(app);
@@ -67,6 +69,7 @@ static class Composition
         services.AddSingleton<Migrator>();
         services.AddSingleton<IStore, PostgresStore>();
         services.AddSingleton<Views>();
+        services.AddSingleton<WebhookLog>();
         services.AddSingleton<Sellers>();
         services.AddSingleton<ApiKeys>();
         services.AddSingleton<IdempotentRequests>();

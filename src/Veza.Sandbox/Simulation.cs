@@ -21,15 +21,24 @@ public sealed class Simulation : IAsyncDisposable
 {
     public Simulation()
     {
-        Stripe = new StripeBooks(Clock, SendStripe);
-        Hyperswitch = new HyperswitchBooks(Clock, Stripe, SendHyperswitch);
+        Events = new StripeEventLog(Clock, SendStripe);
+        Accounts = new StripeAccountBooks(Events);
+        Stripe = new StripeBooks(Clock, Accounts, Events);
+        Payouts = new StripePayoutBooks(Clock, Stripe, Events);
+        Charges = new StripeChargeBooks(Clock, Stripe, Events);
+        Hyperswitch = new HyperswitchBooks(Clock, Stripe, Charges, SendHyperswitch);
     }
 
     public SimulatedClock Clock { get; } = new();
     public Faults Faults { get; } = new();
     public Courier Courier { get; } = new();
     public Wiring Wiring { get; } = new();
+    public StripeLimits Limits { get; } = new();
+    public StripeEventLog Events { get; }
+    public StripeAccountBooks Accounts { get; }
     public StripeBooks Stripe { get; }
+    public StripePayoutBooks Payouts { get; }
+    public StripeChargeBooks Charges { get; }
     public HyperswitchBooks Hyperswitch { get; }
 
     void SendHyperswitch(string type, string body) =>

@@ -104,6 +104,7 @@ type Scene
             do! app.StartAsync()
             let address = Seq.head app.Urls
             wiring.HyperswitchTarget <- address + "/webhooks/hyperswitch"
+            wiring.StripeTarget <- address + "/webhooks/stripe"
             return new Scene(app, sandbox, connectionString, address, keys)
         }
 

@@ -199,7 +199,9 @@ let tests =
             })
         play "Stripe's events are verified, dated, recorded once and kept" [] (fun scene ->
             task {
-                let body = """{"id":"evt_s1","type":"transfer.created","data":{"object":{"id":"tr_1"}}}"""
+                let body =
+                    """{"id":"evt_s1","type":"transfer.created","livemode":false,"data":{"object":{"id":"tr_1",
+                        "amount":5,"currency":"eur","destination":"acct_other","metadata":{}}}}"""
                 let now = System.DateTimeOffset.UtcNow
                 let send signature =
                     scene.Send("POST", "/webhooks/stripe", body, [ "Stripe-Signature", signature ])
@@ -220,7 +222,7 @@ let tests =
                 for signature in [ Signatures.Stripe(body, secret, now); several ] do
                     let! answer = send signature
                     Expect.equal answer.Status 200 "verified and on disk"
-                do! becomes scene "evt_s1" "ignored:not_acted_on"
+                do! becomes scene "evt_s1" "ignored:not_ours"
                 let! stored =
                     scene.Scalar<int64> "select count(*) from webhook_events where event_id = 'evt_s1'"
                 Expect.equal stored 1L "recorded once"

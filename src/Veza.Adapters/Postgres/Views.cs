@@ -63,6 +63,22 @@ public sealed class Views(NpgsqlDataSource database)
         'revoked_by', l.revoked_by, 'created_at', l.created_at, 'updated_at', l.updated_at
         """;
 
+    const string Dispute = """
+        'id', d.id, 'order_id', d.order_id, 'provider_dispute_id', d.provider_dispute_id, 'amount', d.amount,
+        'currency', d.currency, 'stage', d.stage, 'status', d.status, 'refund_id', d.refund_id,
+        'created_at', d.created_at, 'updated_at', d.updated_at
+        """;
+
+    const string Payout = """
+        'id', p.id, 'seller_id', p.seller_id, 'stripe_account_id', p.stripe_account_id, 'amount', p.amount,
+        'currency', p.currency,
+        'status', case when p.status in ('requested', 'in_doubt') then 'pending' else p.status end,
+        'external_payout_id', p.stripe_payout_id, 'needs_operator', p.status = 'in_doubt',
+        'failure', case when p.failure_code is not null
+            then json_build_object('code', p.failure_code, 'message', p.failure_message) end,
+        'created_at', p.created_at, 'updated_at', p.updated_at
+        """;
+
     const string Order = $"""
         'id', o.id, 'status', o.status, 'buyer_id', o.buyer_id, 'currency', o.currency, 'total', o.total,
         'refunded_amount', (select sum(refunded)::bigint from order_legs where order_id = o.id),
@@ -83,6 +99,8 @@ public sealed class Views(NpgsqlDataSource database)
             from payments p where p.order_id = o.id),
         'refunds', (select coalesce(json_agg(json_build_object({Refund}) order by r.id), '[]')
             from refunds r where r.order_id = o.id),
+        'disputes', (select coalesce(json_agg(json_build_object({Dispute}) order by d.id), '[]')
+            from disputes d where d.order_id = o.id),
         'licenses', (select coalesce(json_agg(json_build_object({License}) order by l.id), '[]')
             from licenses l where l.order_id = o.id),
         'transfers', (select coalesce(json_agg(json_build_object({Transfer}) order by t.id), '[]')
@@ -115,7 +133,9 @@ public sealed class Views(NpgsqlDataSource database)
         One(
             """
             select json_build_object('seller_id', id, 'stripe_account_id', stripe_account_id,
-                'platform_fee_bps', platform_fee_bps, 'created_at', created_at, 'updated_at', updated_at)::text
+                'platform_fee_bps', platform_fee_bps, 'payouts_enabled', payouts_enabled,
+                'transfers_active', transfers_active, 'disabled_reason', disabled_reason,
+                'created_at', created_at, 'updated_at', updated_at)::text
             from sellers where id = $1
             """,
             id,
@@ -236,6 +256,30 @@ public sealed class Views(NpgsqlDataSource database)
             cancellation
         );
 
+    public Task<string?> FindPayout(Guid id, CancellationToken cancellation) =>
+        One($"select json_build_object({Payout})::text from payouts p where p.id = $1", id, cancellation);
+
+    public Task<Page> ListPayouts(
+        string? status,
+        string? seller,
+        Guid? after,
+        int limit,
+        CancellationToken cancellation
+    ) =>
+        Many(
+            $"""
+            select p.id, json_build_object({Payout})::text from payouts p
+            where ($1::text is null
+                    or case when p.status in ('requested', 'in_doubt') then 'pending' else p.status end = $1)
+                and ($2::text is null or p.seller_id = $2) and ($3::uuid is null or p.id < $3)
+            order by p.id desc limit $4
+            """,
+            [status, seller],
+            after,
+            limit,
+            cancellation
+        );
+
     public Task<Page> ListLicenses(
         string? buyer,
         string? product,
@@ -310,26 +354,6 @@ public sealed class Views(NpgsqlDataSource database)
             DBNull.Value,
             cancellation
         ) ?? "[]";
-
-    /// <summary>Webhooks that contradict what Veza knows, could not be read, or wait for their object; newest first.</summary>
-    public async Task<IReadOnlyList<string>> ListEventsToLookAt(CancellationToken cancellation)
-    {
-        await using var command = database.CreateCommand(
-            """
-            select json_build_object('provider', provider, 'event_id', event_id, 'type', type,
-                'object_id', object_id, 'state', state, 'reason', reason, 'received_at', received_at)::text
-            from webhook_events where state in ('parked', 'quarantined', 'poisoned') order by seq desc limit 100
-            """
-        );
-        await using var reader = await command.ExecuteReaderAsync(cancellation);
-        var found = new List<string>();
-        while (await reader.ReadAsync(cancellation))
-        {
-            found.Add(reader.GetString(0));
-        }
-
-        return found;
-    }
 
     /// <summary>How many transfers stand in each status; those of longer ago than a state lasts are few.</summary>
     public async Task<Dictionary<string, long>> CountTransfers(CancellationToken cancellation)

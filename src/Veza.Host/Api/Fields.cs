@@ -58,6 +58,22 @@ sealed class Fields
     public long? OptionalInteger(string name, long least, long most) =>
         Find(name) is { } value ? IntegerOf(name, value, least, most) : null;
 
+    public bool? OptionalFlag(string name)
+    {
+        if (Find(name) is not { } value)
+        {
+            return null;
+        }
+
+        if (value.ValueKind is JsonValueKind.True or JsonValueKind.False)
+        {
+            return value.GetBoolean();
+        }
+
+        Fault(name, "not_a_flag", $"{name} must be true or false.");
+        return null;
+    }
+
     public DateTimeOffset? OptionalTime(string name)
     {
         if (Find(name) is not { } value)

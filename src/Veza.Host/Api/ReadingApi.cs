@@ -52,10 +52,7 @@ static class ReadingApi
             query.Limit,
             cancellation
         );
-        var cursor = hasMore ? $"\"{Requests.Cursor(BitConverter.GetBytes(last!.Value))}\"" : "null";
-        return Requests.Json(
-            $$"""{"data":[{{string.Join(',', items)}}],"has_more":{{(hasMore ? "true" : "false")}},"next_cursor":{{cursor}}}"""
-        );
+        return Requests.List(items, hasMore ? last : null);
     }
 
     static async Task<IResult> TrialBalance(Views views, CancellationToken cancellation) =>

@@ -43,6 +43,16 @@ static class Requests
             )}}}"""
         );
 
+    /// <summary>A page whose place is a number; null: it is the last one.</summary>
+    public static IResult List(IReadOnlyList<string> items, long? next)
+    {
+        var cursor = next is { } number ? $"\"{Cursor(BitConverter.GetBytes(number))}\"" : "null";
+        var hasMore = next is null ? "false" : "true";
+        return Json(
+            $$"""{"data":[{{string.Join(',', items)}}],"has_more":{{hasMore}},"next_cursor":{{cursor}}}"""
+        );
+    }
+
     public static string Cursor(byte[] position) => Base64Url.EncodeToString(position);
 }
 

@@ -81,6 +81,7 @@ static class ConsolePages
     static async Task<IResult> Overview(
         HttpContext context,
         Views views,
+        WebhookLog log,
         ClaimsPrincipal user,
         CancellationToken cancellation
     )
@@ -101,19 +102,18 @@ static class ConsolePages
                 Counts = (IReadOnlyDictionary<string, long>)await views.CountTransfers(cancellation),
                 Transfers = (IReadOnlyList<JsonElement>)[.. page.Items.Select(Parse)],
                 Status = status,
-                ToLookAt = (await views.ListEventsToLookAt(cancellation)).Count,
+                ToLookAt = (await log.ToLookAt(cancellation)).Count,
                 Next = page.HasMore ? Requests.Cursor(page.Last!.Value.ToByteArray()) : null,
             }
         );
     }
 
-    static async Task<IResult> Events(Views views, ClaimsPrincipal user, CancellationToken cancellation) =>
+    static async Task<IResult> Events(WebhookLog log, ClaimsPrincipal user, CancellationToken cancellation) =>
         new RazorComponentResult<Events>(
             new
             {
                 Operator = NameOf(user),
-                Found = (IReadOnlyList<JsonElement>)
-                    [.. (await views.ListEventsToLookAt(cancellation)).Select(Parse)],
+                Found = (IReadOnlyList<JsonElement>)[.. (await log.ToLookAt(cancellation)).Select(Parse)],
             }
         );
 

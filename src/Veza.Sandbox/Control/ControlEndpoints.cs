@@ -21,6 +21,34 @@ static class ControlEndpoints
 
     sealed record TopUp(string Currency, long Amount);
 
+    sealed record Standing(
+        bool PayoutsEnabled = true,
+        bool TransfersActive = true,
+        string? DisabledReason = null
+    );
+
+    sealed record PayoutFate(string Status, string? FailureCode = null);
+
+    sealed record PayoutHabit(double? ArrivesAfterSeconds);
+
+    sealed record Raised(string PaymentId, long? Amount = null, bool Inquiry = false);
+
+    sealed record Ruled(string Outcome);
+
+    sealed record HandRefund(string PaymentId, long Amount);
+
+    sealed record HandTransfer(
+        string Destination,
+        long Amount,
+        string Currency,
+        string? TransferGroup = null,
+        Dictionary<string, string>? Metadata = null
+    );
+
+    sealed record HandReversal(long? Amount = null);
+
+    sealed record Limit(int? StripePerSecond);
+
     sealed record Addresses(
         string? HyperswitchUrl,
         string? HyperswitchSecret,
@@ -39,8 +67,69 @@ static class ControlEndpoints
         control.MapPost(
             "/accounts/{id}/top-up",
             (string id, HttpRequest request) =>
-                With<TopUp>(request, added => world.Stripe.Move(id, added.Currency, added.Amount))
+                With<TopUp>(
+                    request,
+                    added =>
+                    {
+                        world.Stripe.Move(id, added.Currency, added.Amount);
+                        world.Events.Publish(
+                            "balance.available",
+                            StripeShapes.Balance(world.Stripe.Balances(id)),
+                            id == StripeBooks.Platform ? null : id
+                        );
+                    }
+                )
         );
+        control.MapPost(
+            "/accounts/{id}/standing",
+            (string id, HttpRequest request) =>
+                Found<Standing>(
+                    request,
+                    told =>
+                        world.Accounts.Change(
+                            id,
+                            told.PayoutsEnabled,
+                            told.TransfersActive,
+                            told.DisabledReason
+                        )
+                )
+        );
+        control.MapPost(
+            "/payouts",
+            (HttpRequest request) =>
+                With<PayoutHabit>(
+                    request,
+                    habit =>
+                        world.Payouts.ArrivesAfter = habit.ArrivesAfterSeconds is { } seconds
+                            ? TimeSpan.FromSeconds(seconds)
+                            : null
+                )
+        );
+        control.MapPost(
+            "/payouts/{id}",
+            (string id, HttpRequest request) =>
+                Found<PayoutFate>(request, fate => world.Payouts.Decide(id, fate.Status, fate.FailureCode))
+        );
+        control.MapPost(
+            "/disputes",
+            (HttpRequest request) =>
+                Answered<Raised>(
+                    request,
+                    raised => world.Hyperswitch.Dispute(raised.PaymentId, raised.Amount, raised.Inquiry)
+                )
+        );
+        control.MapPost(
+            "/disputes/{id}",
+            (string id, HttpRequest request) =>
+                Found<Ruled>(request, ruled => world.Hyperswitch.Rule(id, ruled.Outcome))
+        );
+        MapDashboard(control, world);
+        control.MapPost(
+            "/limits",
+            (HttpRequest request) =>
+                With<Limit>(request, limit => world.Limits.PerSecond = limit.StripePerSecond)
+        );
+        control.MapDelete("/webhooks/rules", () => Do(world.Courier.Clear));
         control.MapPost("/faults", (HttpRequest request) => With<Fault>(request, world.Faults.Add));
         control.MapDelete("/faults", () => Do(world.Faults.Clear));
         control.MapPost(
@@ -72,12 +161,77 @@ static class ControlEndpoints
             (string id) => world.Hyperswitch.Return(id) ? Results.NoContent() : Results.NotFound()
         );
         control.MapPost(
+            "/refunds/{id}/return-unnoticed",
+            (string id) => world.Hyperswitch.ReturnUnnoticed(id) ? Results.NoContent() : Results.NotFound()
+        );
+        control.MapPost(
             "/clock",
             (HttpRequest request) =>
                 With<Jump>(request, jump => world.Clock.Jump(TimeSpan.FromHours(jump.Hours)))
         );
         control.MapGet("/books", () => Results.Json(Books(world)));
     }
+
+    /// <summary>What somebody does by hand in the providers' own dashboards, without Veza.</summary>
+    static void MapDashboard(RouteGroupBuilder control, Simulation world)
+    {
+        control.MapPost(
+            "/dashboard/transfers",
+            (HttpRequest request) =>
+                Answered<HandTransfer>(
+                    request,
+                    made =>
+                    {
+                        var form = new Dictionary<string, string>
+                        {
+                            ["destination"] = made.Destination,
+                            ["amount"] = made.Amount.ToString(
+                                System.Globalization.CultureInfo.InvariantCulture
+                            ),
+                            ["currency"] = made.Currency.ToLowerInvariant(),
+                        };
+                        if (made.TransferGroup is { } group)
+                        {
+                            form["transfer_group"] = group;
+                        }
+
+                        foreach (var (name, value) in made.Metadata ?? [])
+                        {
+                            form[$"metadata[{name}]"] = value;
+                        }
+
+                        return IdOf(world.Stripe.Create(form));
+                    }
+                )
+        );
+        control.MapPost(
+            "/dashboard/transfers/{id}/reverse",
+            (string id, HttpRequest request) =>
+                Answered<HandReversal>(
+                    request,
+                    made =>
+                        IdOf(
+                            world.Stripe.Reverse(
+                                id,
+                                made.Amount is { } amount
+                                    ? new Dictionary<string, string> { ["amount"] = $"{amount}" }
+                                    : []
+                            )
+                        )
+                )
+        );
+        control.MapPost(
+            "/dashboard/refunds",
+            (HttpRequest request) =>
+                Answered<HandRefund>(
+                    request,
+                    made => world.Hyperswitch.RefundByHand(made.PaymentId, made.Amount)
+                )
+        );
+    }
+
+    static string? IdOf(StripeAnswer answer) =>
+        answer.Status == 200 ? answer.Body["id"]!.GetValue<string>() : null;
 
     static JsonObject Books(Simulation world)
     {
@@ -124,11 +278,17 @@ static class ControlEndpoints
         {
             ["currencies"] = currencies,
             ["faults"] = world.Faults.Struck,
+            ["stripe_limit"] = new JsonObject
+            {
+                ["served"] = world.Limits.Served,
+                ["refused"] = world.Limits.Refused,
+            },
             ["webhooks"] = new JsonObject
             {
                 ["delivered"] = world.Courier.Delivered,
                 ["dropped"] = world.Courier.Dropped,
                 ["duplicated"] = world.Courier.Duplicated,
+                ["reordered"] = world.Courier.Reordered,
                 ["idle"] = world.Courier.IsIdle,
             },
         };
@@ -140,12 +300,28 @@ static class ControlEndpoints
         return Results.NoContent();
     }
 
-    static async Task<IResult> With<T>(HttpRequest request, Action<T> act)
+    static Task<IResult> With<T>(HttpRequest request, Action<T> act) =>
+        Read<T>(request, read => Do(() => act(read)));
+
+    static Task<IResult> Found<T>(HttpRequest request, Func<T, bool> act) =>
+        Read<T>(request, read => act(read) ? Results.NoContent() : Results.NotFound());
+
+    /// <summary>The name of what was made; 409 where the provider would not make it.</summary>
+    static Task<IResult> Answered<T>(HttpRequest request, Func<T, string?> act) =>
+        Read<T>(
+            request,
+            read =>
+                act(read) is { } id
+                    ? Results.Json(new { id })
+                    : Results.Json(new { id = (string?)null }, statusCode: 409)
+        );
+
+    static async Task<IResult> Read<T>(HttpRequest request, Func<T, IResult> act)
     {
         try
         {
             var read = await JsonSerializer.DeserializeAsync<T>(request.Body, Snake);
-            return Do(() => act(read!));
+            return act(read!);
         }
         catch (JsonException error)
         {

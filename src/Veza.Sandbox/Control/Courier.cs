@@ -9,6 +9,9 @@ public enum Delivery
     Drop,
     Duplicate,
     Delay,
+
+    /// <summary>Held back until another one has overtaken it, two seconds at most.</summary>
+    Reorder,
 }
 
 /// <summary>A rule for webhooks to come.</summary>
@@ -35,6 +38,7 @@ public sealed class Courier : IAsyncDisposable
     readonly CancellationTokenSource stop = new();
     readonly Lock gate = new();
     readonly List<(DeliveryRule Rule, int Seen, int Done)> rules = [];
+    readonly List<TaskCompletionSource> held = [];
     readonly Task[] couriers;
     int pending;
 
@@ -43,6 +47,7 @@ public sealed class Courier : IAsyncDisposable
     public int Delivered { get; private set; }
     public int Dropped { get; private set; }
     public int Duplicated { get; private set; }
+    public int Reordered { get; private set; }
 
     /// <summary>Nothing is on its way, and nothing waits for another try.</summary>
     public bool IsIdle => Volatile.Read(ref pending) == 0;
@@ -52,6 +57,15 @@ public sealed class Courier : IAsyncDisposable
         lock (gate)
         {
             rules.Add((rule, 0, 0));
+        }
+    }
+
+    /// <summary>All webhooks arrive again, once.</summary>
+    public void Clear()
+    {
+        lock (gate)
+        {
+            rules.Clear();
         }
     }
 
@@ -72,7 +86,40 @@ public sealed class Courier : IAsyncDisposable
         for (var copy = 0; copy < copies; copy++)
         {
             Interlocked.Increment(ref pending);
-            _ = Later(new Parcel(target, body, sign, 0), delay);
+            var parcel = new Parcel(target, body, sign, 0);
+            _ = delay == Overtaken ? Hold(parcel) : Later(parcel, delay);
+        }
+
+        if (copies > 0 && delay != Overtaken)
+        {
+            LetGo();
+        }
+    }
+
+    static readonly TimeSpan Overtaken = TimeSpan.MinValue;
+
+    async Task Hold(Parcel parcel)
+    {
+        var released = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        lock (gate)
+        {
+            held.Add(released);
+        }
+
+        await Task.WhenAny(released.Task, Task.Delay(TimeSpan.FromSeconds(2)));
+        await Later(parcel, TimeSpan.FromMilliseconds(50));
+    }
+
+    void LetGo()
+    {
+        lock (gate)
+        {
+            foreach (var one in held)
+            {
+                one.TrySetResult();
+            }
+
+            held.Clear();
         }
     }
 
@@ -105,6 +152,9 @@ public sealed class Courier : IAsyncDisposable
                         return (rule.Copies, TimeSpan.Zero);
                     case Delivery.Delay:
                         return (1, rule.Delay);
+                    case Delivery.Reorder:
+                        Reordered++;
+                        return (1, Overtaken);
                 }
             }
 

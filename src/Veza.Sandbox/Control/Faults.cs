@@ -29,6 +29,8 @@ public enum FaultMode
 /// <param name="Operation">Such as <c>stripe.reversals.create</c>; a trailing * matches the rest.</param>
 /// <param name="Every">1: each matching call; 9: each ninth.</param>
 /// <param name="Match">Only calls whose path or parameters contain this.</param>
+/// <param name="Body">Whatever is to be said instead of an error object, with <c>error_before</c>: a proxy's page.</param>
+/// <param name="Headers">Said with it, such as <c>Stripe-Should-Retry</c>.</param>
 public sealed record Fault(
     string Operation,
     FaultMode Mode,
@@ -39,7 +41,9 @@ public sealed record Fault(
     string? Code = null,
     string? Type = null,
     string? Message = null,
-    TimeSpan Delay = default
+    TimeSpan Delay = default,
+    string? Body = null,
+    Dictionary<string, string>? Headers = null
 );
 
 /// <summary>The scripted misfortunes of both providers, and a count of those that happened.</summary>

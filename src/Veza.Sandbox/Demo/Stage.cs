@@ -57,6 +57,7 @@ public sealed class Stage : IAsyncDisposable
         );
         await veza.Start(cancellation);
         providers.World.Wiring.HyperswitchTarget = veza.Address + "/webhooks/hyperswitch";
+        providers.World.Wiring.StripeTarget = veza.Address + "/webhooks/stripe";
         return stage;
     }
 

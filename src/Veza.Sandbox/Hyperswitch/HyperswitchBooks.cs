@@ -4,7 +4,12 @@ using Veza.Sandbox.Stripe;
 namespace Veza.Sandbox.Hyperswitch;
 
 /// <summary>What buyers paid and got back, as Hyperswitch v1 keeps it; its connector is the simulated Stripe.</summary>
-public sealed class HyperswitchBooks(TimeProvider clock, StripeBooks stripe, Action<string, string> publish)
+public sealed class HyperswitchBooks(
+    TimeProvider clock,
+    StripeBooks stripe,
+    StripeChargeBooks charges,
+    Action<string, string> publish
+)
 {
     static readonly HashSet<string> PaymentFields =
     [
@@ -43,6 +48,7 @@ public sealed class HyperswitchBooks(TimeProvider clock, StripeBooks stripe, Act
     readonly Lock gate = new();
     readonly Dictionary<string, Payment> payments = [];
     readonly Dictionary<string, Refund> refunds = [];
+    readonly Dictionary<string, Dispute> disputes = [];
     readonly Queue<RefundFate> fates = new();
     readonly HashSet<string> published = [];
     long serial;
@@ -277,7 +283,7 @@ public sealed class HyperswitchBooks(TimeProvider clock, StripeBooks stripe, Act
     void Finish(Refund refund)
     {
         refund.Status = "succeeded";
-        stripe.Move(StripeBooks.Platform, refund.Payment.Currency, -refund.Amount);
+        charges.Refund(refund.Id, refund.Payment.ConnectorId, refund.Payment.Currency, refund.Amount);
         Publish("refund_succeeded", refund.Id, "refund_details", refund.ToJson());
     }
 
@@ -296,11 +302,167 @@ public sealed class HyperswitchBooks(TimeProvider clock, StripeBooks stripe, Act
 
             refund.Status = "failed";
             refund.ErrorCode = "refund_returned";
-            stripe.Move(StripeBooks.Platform, refund.Payment.Currency, refund.Amount);
+            charges.Fail(refund.Id, "lost_or_stolen_card");
             Publish("refund_failed", refund.Id, "refund_details", refund.ToJson());
             return true;
         }
     }
+
+    /// <summary>
+    /// The same at Stripe only: Hyperswitch does not understand <c>refund.failed</c> and goes on saying "succeeded".
+    /// False if there is no such refund.
+    /// </summary>
+    public bool ReturnUnnoticed(string id)
+    {
+        lock (gate)
+        {
+            return refunds.TryGetValue(id, out var refund)
+                && refund.Status == "succeeded"
+                && charges.Fail(refund.Id, "expired_or_canceled_card");
+        }
+    }
+
+    /// <summary>Somebody refunds at the dashboard. Null if the payment cannot give so much back.</summary>
+    public string? RefundByHand(string payment, long amount)
+    {
+        var answer = CreateRefund(new JsonObject { ["payment_id"] = payment, ["amount"] = amount });
+        return answer.Status == 200 && answer.Body["refund_id"] is { } id ? id.GetValue<string>() : null;
+    }
+
+    /// <summary>A bank disputes a payment. Null if there is no such payment.</summary>
+    public string? Dispute(string payment, long? amount, bool isInquiry)
+    {
+        lock (gate)
+        {
+            if (!payments.TryGetValue(payment, out var disputed) || !disputed.IsPaid)
+            {
+                return null;
+            }
+
+            var claimed = charges.Dispute(
+                disputed.ConnectorId,
+                disputed.Currency,
+                amount ?? disputed.Amount,
+                isInquiry
+            );
+            var dispute = new Dispute($"dis_{++serial:D26}", disputed, claimed)
+            {
+                Stage = isInquiry ? "pre_dispute" : "dispute",
+            };
+            disputes.Add(dispute.Id, dispute);
+            Publish("dispute_opened", dispute.Id, "dispute_details", dispute.ToJson());
+            return dispute.Id;
+        }
+    }
+
+    /// <summary>The bank decides. False if there is no such dispute.</summary>
+    /// <param name="outcome"><c>challenged</c>, <c>won</c> or <c>lost</c>.</param>
+    public bool Rule(string id, string outcome)
+    {
+        lock (gate)
+        {
+            if (!disputes.TryGetValue(id, out var dispute))
+            {
+                return false;
+            }
+
+            var isInquiry = dispute.Stage == "pre_dispute";
+            dispute.AtStripe = charges.Decide(
+                dispute.AtStripe.Id,
+                outcome == "challenged" ? "under_review"
+                    : isInquiry && outcome == "won" ? "warning_closed"
+                    : outcome
+            )!;
+            dispute.Status = $"dispute_{outcome}";
+            if (outcome == "lost")
+            {
+                dispute.Stage = "dispute";
+            }
+
+            Publish(dispute.Status, dispute.Id, "dispute_details", dispute.ToJson());
+            return true;
+        }
+    }
+
+    public HyperswitchAnswer GetDispute(string id)
+    {
+        lock (gate)
+        {
+            return disputes.TryGetValue(id, out var dispute)
+                ? new HyperswitchAnswer(200, dispute.ToJson())
+                : HyperswitchAnswer.Error(404, "HE_02", "Dispute does not exist in our records");
+        }
+    }
+
+    /// <summary>Newest first, within a time of creation, from one payment on.</summary>
+    public HyperswitchAnswer ListPayments(IReadOnlyDictionary<string, string> query)
+    {
+        lock (gate)
+        {
+            var limit = int.TryParse(query.GetValueOrDefault("limit"), out var asked)
+                ? Math.Clamp(asked, 1, 100)
+                : 10;
+            var found = payments
+                .Values.OrderByDescending(payment => payment.Created)
+                .Where(payment =>
+                    (!Time(query.GetValueOrDefault("created_gte"), out var from) || payment.Created >= from)
+                    && (!Time(query.GetValueOrDefault("created_lt"), out var upto) || payment.Created < upto)
+                );
+            if (query.TryGetValue("starting_after", out var after))
+            {
+                found = found.SkipWhile(payment => payment.Id != after).Skip(1);
+            }
+
+            var page = found.Take(limit).Select(HyperswitchShapes.ToJson).ToList();
+            return new HyperswitchAnswer(
+                200,
+                new JsonObject { ["size"] = page.Count, ["data"] = new JsonArray([.. page]) }
+            );
+        }
+    }
+
+    /// <summary>Newest first, within a time of creation, from an offset on.</summary>
+    public HyperswitchAnswer ListRefunds(JsonObject body)
+    {
+        lock (gate)
+        {
+            var limit = (int)(Number(body, "limit") ?? 10);
+            if (limit is < 1 or > 100)
+            {
+                return HyperswitchAnswer.Error(422, "IR_06", "limit should be in between 1 and 100");
+            }
+
+            var found = refunds
+                .Values.OrderByDescending(refund => refund.Created)
+                .Where(refund =>
+                    (!Time(Text(body, "start_time"), out var from) || refund.Created >= from)
+                    && (!Time(Text(body, "end_time"), out var upto) || refund.Created < upto)
+                )
+                .ToList();
+            var page = found
+                .Skip((int)(Number(body, "offset") ?? 0))
+                .Take(limit)
+                .Select(refund => refund.ToJson())
+                .ToList();
+            return new HyperswitchAnswer(
+                200,
+                new JsonObject
+                {
+                    ["count"] = page.Count,
+                    ["total_count"] = found.Count,
+                    ["data"] = new JsonArray([.. page]),
+                }
+            );
+        }
+    }
+
+    static bool Time(string? text, out DateTimeOffset time) =>
+        DateTimeOffset.TryParse(
+            text,
+            System.Globalization.CultureInfo.InvariantCulture,
+            System.Globalization.DateTimeStyles.AssumeUniversal,
+            out time
+        );
 
     /// <summary>At most one event per object and type, ever.</summary>
     void Publish(string type, string id, string content, JsonObject about)

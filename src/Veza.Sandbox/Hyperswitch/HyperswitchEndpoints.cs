@@ -39,6 +39,36 @@ static class HyperswitchEndpoints
             context => Serve(context, world, "hyperswitch.refunds.create", world.Hyperswitch.CreateRefund)
         );
         api.MapGet(
+            "/payments/list",
+            context =>
+                Serve(
+                    context,
+                    world,
+                    "hyperswitch.payments.list",
+                    _ =>
+                        world.Hyperswitch.ListPayments(
+                            context.Request.Query.ToDictionary(
+                                field => field.Key,
+                                field => field.Value.ToString()
+                            )
+                        )
+                )
+        );
+        api.MapPost(
+            "/refunds/list",
+            context => Serve(context, world, "hyperswitch.refunds.list", world.Hyperswitch.ListRefunds)
+        );
+        api.MapGet(
+            "/disputes/{id}",
+            context =>
+                Serve(
+                    context,
+                    world,
+                    "hyperswitch.disputes.get",
+                    _ => world.Hyperswitch.GetDispute(Id(context))
+                )
+        );
+        api.MapGet(
             "/refunds/{id}",
             context =>
                 Serve(
@@ -95,6 +125,11 @@ static class HyperswitchEndpoints
             case FaultMode.ErrorAfter:
                 act(body);
                 await Write(context, ErrorOf(fault));
+                return;
+            case FaultMode.ErrorBefore when fault.Body is { } words:
+                context.Response.StatusCode = fault.Status;
+                context.Response.ContentType = "text/html";
+                await context.Response.WriteAsync(words);
                 return;
             case FaultMode.ErrorBefore or FaultMode.ErrorStored:
                 await Write(context, ErrorOf(fault));

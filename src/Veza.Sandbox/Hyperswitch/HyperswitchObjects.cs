@@ -56,6 +56,9 @@ sealed class Payment(string id, long amount, string currency, JsonObject metadat
     public DateTimeOffset Created { get; init; }
     public string Secret => $"{Id}_secret_sandbox";
     public bool IsPaid => Status == "succeeded";
+
+    /// <summary>The PaymentIntent at Stripe.</summary>
+    public string ConnectorId => "pi_" + Id[4..];
 }
 
 sealed class Refund(string id, Payment payment, long amount, string? reason)
@@ -67,6 +70,15 @@ sealed class Refund(string id, Payment payment, long amount, string? reason)
     public string Status { get; set; } = "pending";
     public string? ErrorCode { get; set; }
     public DateTimeOffset Created { get; init; }
+}
+
+sealed class Dispute(string id, Payment payment, Stripe.StripeDispute atStripe)
+{
+    public string Id { get; } = id;
+    public Payment Payment { get; } = payment;
+    public Stripe.StripeDispute AtStripe { get; set; } = atStripe;
+    public string Stage { get; set; } = "dispute";
+    public string Status { get; set; } = "dispute_opened";
 }
 
 /// <summary>Hyperswitch's objects as its API writes them.</summary>
@@ -89,7 +101,7 @@ static class HyperswitchShapes
             ["client_secret"] = payment.Secret,
             ["connector"] = payment.Status == "requires_payment_method" ? null : "stripe",
             ["connector_transaction_id"] =
-                payment.Status == "requires_payment_method" ? null : "pi_" + payment.Id[4..],
+                payment.Status == "requires_payment_method" ? null : payment.ConnectorId,
             ["metadata"] = payment.Metadata.DeepClone(),
             ["return_url"] = payment.ReturnUrl,
             ["merchant_order_reference_id"] = payment.Reference,
@@ -98,6 +110,29 @@ static class HyperswitchShapes
             ["profile_id"] = "pro_sandbox",
             ["created"] = Time(payment.Created),
             ["updated"] = Time(payment.Updated),
+        };
+
+    /// <summary>Its amount is a string.</summary>
+    public static JsonObject ToJson(this Dispute dispute) =>
+        new()
+        {
+            ["dispute_id"] = dispute.Id,
+            ["payment_id"] = dispute.Payment.Id,
+            ["attempt_id"] = dispute.Payment.Id + "_1",
+            ["amount"] = dispute.AtStripe.Amount.ToString(CultureInfo.InvariantCulture),
+            ["currency"] = dispute.Payment.Currency,
+            ["dispute_stage"] = dispute.Stage,
+            ["dispute_status"] = dispute.Status,
+            ["connector"] = "stripe",
+            ["connector_status"] = dispute.AtStripe.Status,
+            ["connector_dispute_id"] = dispute.AtStripe.Id,
+            ["connector_reason"] = "fraudulent",
+            ["connector_reason_code"] = null,
+            ["challenge_required_by"] = null,
+            ["created_at"] = Time(dispute.AtStripe.Created),
+            ["profile_id"] = "pro_sandbox",
+            ["merchant_connector_id"] = "mca_sandbox",
+            ["is_already_refunded"] = false,
         };
 
     public static JsonObject ToJson(this Refund refund, string? status = null) =>

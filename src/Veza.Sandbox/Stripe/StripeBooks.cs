@@ -1,31 +1,20 @@
-using System.Globalization;
-using System.Text.Json.Nodes;
-
 namespace Veza.Sandbox.Stripe;
 
 /// <summary>
 /// The platform's and the sellers' money at Stripe, as separate charges and transfers work: a transfer needs the
 /// platform's balance, a reversal the seller's. One lock; each movement is whole or not at all.
 /// </summary>
-public sealed class StripeBooks(TimeProvider clock, Action<string, string> publish)
+public sealed class StripeBooks(TimeProvider clock, StripeAccountBooks accounts, StripeEventLog log)
 {
     readonly Lock gate = new();
     readonly Dictionary<(string Account, string Currency), long> balances = [];
-    readonly HashSet<string> accounts = [];
     readonly Dictionary<string, StripeTransfer> transfers = [];
     readonly List<StripeTransfer> inOrder = [];
-    long serial;
 
     /// <summary>The name under which the platform's own balance is kept.</summary>
     public const string Platform = "platform";
 
-    public void Open(string account)
-    {
-        lock (gate)
-        {
-            accounts.Add(account);
-        }
-    }
+    public void Open(string account) => accounts.Open(account);
 
     public long Balance(string account, string currency)
     {
@@ -42,6 +31,33 @@ public sealed class StripeBooks(TimeProvider clock, Action<string, string> publi
         {
             var place = (account, currency.ToLowerInvariant());
             balances[place] = balances.GetValueOrDefault(place) + amount;
+        }
+    }
+
+    /// <summary>False, and nothing moves, where the balance does not cover it.</summary>
+    public bool Take(string account, string currency, long amount)
+    {
+        lock (gate)
+        {
+            var place = (account, currency.ToLowerInvariant());
+            if (balances.GetValueOrDefault(place) < amount)
+            {
+                return false;
+            }
+
+            balances[place] -= amount;
+            return true;
+        }
+    }
+
+    /// <summary>An account's balances by currency.</summary>
+    public IReadOnlyDictionary<string, long> Balances(string account)
+    {
+        lock (gate)
+        {
+            return balances
+                .Where(entry => entry.Key.Account == account)
+                .ToDictionary(entry => entry.Key.Currency, entry => entry.Value);
         }
     }
 
@@ -66,39 +82,16 @@ public sealed class StripeBooks(TimeProvider clock, Action<string, string> publi
 
     public StripeAnswer Create(IReadOnlyDictionary<string, string> form)
     {
-        if (Amount(form) is not { } amount)
+        if (StripeForm.Refusal(form, "currency", "destination") is { } refusal)
         {
-            return StripeAnswer.Invalid(
-                400,
-                "parameter_invalid_integer",
-                "Invalid positive integer",
-                "amount"
-            );
+            return refusal;
         }
 
-        if (!form.TryGetValue("currency", out var currency))
-        {
-            return StripeAnswer.Invalid(
-                400,
-                "parameter_missing",
-                "Missing required param: currency.",
-                "currency"
-            );
-        }
-
-        if (!form.TryGetValue("destination", out var destination))
-        {
-            return StripeAnswer.Invalid(
-                400,
-                "parameter_missing",
-                "Missing required param: destination.",
-                "destination"
-            );
-        }
-
+        var (amount, currency) = (StripeForm.Amount(form)!.Value, form["currency"]);
+        var destination = form["destination"];
         lock (gate)
         {
-            if (!accounts.Contains(destination))
+            if (!accounts.Knows(destination))
             {
                 return StripeAnswer.Invalid(
                     400,
@@ -119,18 +112,18 @@ public sealed class StripeBooks(TimeProvider clock, Action<string, string> publi
 
             Shift(Platform, destination, currency, amount);
             var transfer = new StripeTransfer(
-                Name("tr"),
+                log.Name("tr"),
                 destination,
                 currency,
                 amount,
                 form.GetValueOrDefault("transfer_group"),
-                Metadata(form),
+                StripeForm.Metadata(form),
                 clock.GetUtcNow(),
                 []
             );
             transfers.Add(transfer.Id, transfer);
             inOrder.Add(transfer);
-            publish("transfer.created", Event("transfer.created", transfer.ToJson()));
+            log.Publish("transfer.created", transfer.ToJson());
             return new StripeAnswer(200, transfer.ToJson());
         }
     }
@@ -150,7 +143,7 @@ public sealed class StripeBooks(TimeProvider clock, Action<string, string> publi
                 return StripeAnswer.Refused(null, $"The transfer {id} is already fully reversed.");
             }
 
-            if (form.ContainsKey("amount") && Amount(form) is null)
+            if (form.ContainsKey("amount") && StripeForm.Amount(form) is null)
             {
                 return StripeAnswer.Invalid(
                     400,
@@ -160,7 +153,7 @@ public sealed class StripeBooks(TimeProvider clock, Action<string, string> publi
                 );
             }
 
-            var amount = Amount(form) ?? left;
+            var amount = StripeForm.Amount(form) ?? left;
             if (amount > left)
             {
                 return StripeAnswer.Refused(
@@ -181,15 +174,15 @@ public sealed class StripeBooks(TimeProvider clock, Action<string, string> publi
 
             Shift(transfer.Destination, Platform, transfer.Currency, amount);
             var reversal = new StripeReversal(
-                Name("trr"),
+                log.Name("trr"),
                 id,
                 transfer.Currency,
                 amount,
-                Metadata(form),
+                StripeForm.Metadata(form),
                 clock.GetUtcNow()
             );
             transfer.Reversals.Add(reversal);
-            publish("transfer.reversed", Event("transfer.reversed", transfer.ToJson()));
+            log.Publish("transfer.reversed", transfer.ToJson());
             return new StripeAnswer(200, reversal.ToJson());
         }
     }
@@ -211,17 +204,16 @@ public sealed class StripeBooks(TimeProvider clock, Action<string, string> publi
             var found = inOrder
                 .AsEnumerable()
                 .Reverse()
-                .Where(transfer => Fits(query, "transfer_group", transfer.Group))
-                .Where(transfer => Fits(query, "destination", transfer.Destination))
-                .Where(transfer =>
-                    !Number(query, "created[gte]", out var least)
-                    || transfer.Created.ToUnixTimeSeconds() >= least
-                )
-                .Where(transfer =>
-                    !Number(query, "created[lte]", out var most)
-                    || transfer.Created.ToUnixTimeSeconds() <= most
-                );
-            return Page(query, "/v1/transfers", found, transfer => transfer.Id, StripeShapes.ToJson);
+                .Where(transfer => StripeList.Fits(query, "transfer_group", transfer.Group))
+                .Where(transfer => StripeList.Fits(query, "destination", transfer.Destination))
+                .Where(transfer => StripeList.IsInWindow(query, transfer.Created));
+            return StripeList.Page(
+                query,
+                "/v1/transfers",
+                found,
+                transfer => transfer.Id,
+                StripeShapes.ToJson
+            );
         }
     }
 
@@ -230,7 +222,7 @@ public sealed class StripeBooks(TimeProvider clock, Action<string, string> publi
         lock (gate)
         {
             return transfers.TryGetValue(id, out var transfer)
-                ? Page(
+                ? StripeList.Page(
                     query,
                     $"/v1/transfers/{id}/reversals",
                     transfer.Reversals.AsEnumerable().Reverse(),
@@ -246,65 +238,4 @@ public sealed class StripeBooks(TimeProvider clock, Action<string, string> publi
         balances[(from, currency)] = balances.GetValueOrDefault((from, currency)) - amount;
         balances[(to, currency)] = balances.GetValueOrDefault((to, currency)) + amount;
     }
-
-    string Name(string prefix) => $"{prefix}_1Sandbox{++serial:D12}";
-
-    string Event(string type, JsonObject about) =>
-        new JsonObject
-        {
-            ["id"] = Name("evt"),
-            ["object"] = "event",
-            ["api_version"] = "2026-07-29.dahlia",
-            ["created"] = clock.GetUtcNow().ToUnixTimeSeconds(),
-            ["livemode"] = false,
-            ["pending_webhooks"] = 1,
-            ["type"] = type,
-            ["data"] = new JsonObject { ["object"] = about },
-        }.ToJsonString();
-
-    static StripeAnswer Page<T>(
-        IReadOnlyDictionary<string, string> query,
-        string url,
-        IEnumerable<T> all,
-        Func<T, string> id,
-        Func<T, JsonObject> json
-    )
-    {
-        var limit = Number(query, "limit", out var asked) ? (int)Math.Clamp(asked, 1, 100) : 10;
-        var rest = query.TryGetValue("starting_after", out var after)
-            ? all.SkipWhile(item => id(item) != after).Skip(1)
-            : all;
-        var page = rest.Take(limit + 1).ToList();
-        return new StripeAnswer(
-            200,
-            new JsonObject
-            {
-                ["object"] = "list",
-                ["url"] = url,
-                ["has_more"] = page.Count > limit,
-                ["data"] = new JsonArray([.. page.Take(limit).Select(json)]),
-            }
-        );
-    }
-
-    static bool Fits(IReadOnlyDictionary<string, string> query, string name, string? value) =>
-        !query.TryGetValue(name, out var asked) || asked == value;
-
-    static bool Number(IReadOnlyDictionary<string, string> query, string name, out long number)
-    {
-        number = 0;
-        return query.TryGetValue(name, out var text)
-            && long.TryParse(text, CultureInfo.InvariantCulture, out number);
-    }
-
-    static long? Amount(IReadOnlyDictionary<string, string> form) =>
-        form.TryGetValue("amount", out var text)
-        && long.TryParse(text, CultureInfo.InvariantCulture, out var amount)
-        && amount > 0
-            ? amount
-            : null;
-
-    static Dictionary<string, string> Metadata(IReadOnlyDictionary<string, string> form) =>
-        form.Where(field => field.Key.StartsWith("metadata[", StringComparison.Ordinal))
-            .ToDictionary(field => field.Key["metadata[".Length..^1], field => field.Value);
 }

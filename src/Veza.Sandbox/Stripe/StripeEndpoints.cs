@@ -1,4 +1,3 @@
-using System.Text.Json.Nodes;
 using Veza.Sandbox.Control;
 
 namespace Veza.Sandbox.Stripe;
@@ -40,32 +39,90 @@ static class StripeEndpoints
                     query => world.Stripe.ListReversals(Id(context), query)
                 )
         );
-        api.MapGet(
+        api.MapPost(
+            "/payouts",
+            context =>
+                Post(
+                    context,
+                    world,
+                    keys,
+                    "stripe.payouts.create",
+                    form => world.Payouts.Create(form, Account(context))
+                )
+        );
+        Read(
+            api,
+            world,
+            "/payouts",
+            "stripe.payouts.list",
+            (query, context) => world.Payouts.List(query, Account(context))
+        );
+        Read(
+            api,
+            world,
+            "/payouts/{id}",
+            "stripe.payouts.get",
+            (_, context) => world.Payouts.Get(Id(context), Account(context))
+        );
+        Read(
+            api,
+            world,
+            "/refunds/{id}",
+            "stripe.refunds.get",
+            (_, context) => world.Charges.GetRefund(Id(context))
+        );
+        Read(
+            api,
+            world,
+            "/disputes/{id}",
+            "stripe.disputes.get",
+            (_, context) => world.Charges.GetDispute(Id(context))
+        );
+        Read(
+            api,
+            world,
+            "/events",
+            "stripe.events.list",
+            (query, context) => world.Events.List(query, Account(context))
+        );
+        api.MapPost(
+            "/accounts",
+            context => Post(context, world, keys, "stripe.accounts.create", _ => world.Accounts.Create())
+        );
+        Read(api, world, "/accounts", "stripe.accounts.list", (query, _) => world.Accounts.List(query));
+        Read(
+            api,
+            world,
+            "/accounts/{id}",
+            "stripe.accounts.get",
+            (_, context) => world.Accounts.Get(Id(context))
+        );
+        Read(
+            api,
+            world,
             "/balance",
-            context => Get(context, world, "stripe.balance.get", _ => new StripeAnswer(200, BalanceOf(world)))
+            "stripe.balance.get",
+            (_, context) =>
+                new StripeAnswer(
+                    200,
+                    StripeShapes.Balance(world.Stripe.Balances(Account(context) ?? StripeBooks.Platform))
+                )
         );
     }
 
-    static string Id(HttpContext context) => (string)context.Request.RouteValues["id"]!;
+    static void Read(
+        RouteGroupBuilder api,
+        Simulation world,
+        string path,
+        string operation,
+        Func<IReadOnlyDictionary<string, string>, HttpContext, StripeAnswer> read
+    ) => api.MapGet(path, context => Get(context, world, operation, query => read(query, context)));
 
-    static JsonObject BalanceOf(Simulation world) =>
-        new()
-        {
-            ["object"] = "balance",
-            ["livemode"] = false,
-            ["available"] = new JsonArray([
-                .. world
-                    .Stripe.Transfers()
-                    .Select(transfer => transfer.Currency)
-                    .Distinct()
-                    .Select(currency => new JsonObject
-                    {
-                        ["amount"] = world.Stripe.Balance(StripeBooks.Platform, currency),
-                        ["currency"] = currency,
-                    }),
-            ]),
-            ["pending"] = new JsonArray(),
-        };
+    /// <summary>The connected account on whose behalf the platform asks.</summary>
+    static string? Account(HttpContext context) =>
+        context.Request.Headers["Stripe-Account"].ToString() is { Length: > 0 } account ? account : null;
+
+    static string Id(HttpContext context) => (string)context.Request.RouteValues["id"]!;
 
     static async Task Get(
         HttpContext context,
@@ -74,7 +131,7 @@ static class StripeEndpoints
         Func<IReadOnlyDictionary<string, string>, StripeAnswer> read
     )
     {
-        if (!await Authorized(context))
+        if (!await Admitted(context, world))
         {
             return;
         }
@@ -97,7 +154,7 @@ static class StripeEndpoints
         Func<IReadOnlyDictionary<string, string>, StripeAnswer> act
     )
     {
-        if (!await Authorized(context))
+        if (!await Admitted(context, world))
         {
             return;
         }
@@ -107,7 +164,10 @@ static class StripeEndpoints
             field => field.Value.ToString()
         );
         var text =
-            context.Request.Path + "?" + string.Join('&', form.Select(field => $"{field.Key}={field.Value}"));
+            context.Request.Path
+            + "?"
+            + Account(context)
+            + string.Join('&', form.Select(field => $"{field.Key}={field.Value}"));
         var fault = world.Faults.Next(operation, text);
         if (fault is { Mode: FaultMode.TimeoutBefore or FaultMode.ErrorBefore })
         {
@@ -188,19 +248,44 @@ static class StripeEndpoints
             response.Headers["Idempotent-Replayed"] = "true";
         }
 
-        if (answer.Status == 429)
+        // The limiters name themselves; somebody's lock on the object does not.
+        if (answer.Status == 429 && answer.Body["error"]?["code"]?.GetValue<string>() != "lock_timeout")
         {
             response.Headers["Stripe-Rate-Limited-Reason"] = "global-rate";
         }
 
+        foreach (var (name, value) in fault?.Headers ?? [])
+        {
+            response.Headers[name] = value;
+        }
+
         response.ContentType = "application/json";
         await response.WriteAsync(
-            fault is { Mode: FaultMode.Unreadable } ? "{\"id\": \"tr_cut" : answer.Body.ToJsonString()
+            fault is { Mode: FaultMode.Unreadable } ? "{\"id\": \"tr_cut"
+            : fault is { Mode: FaultMode.ErrorBefore, Body: { } words } ? words
+            : answer.Body.ToJsonString()
         );
     }
 
-    static async Task<bool> Authorized(HttpContext context)
+    /// <summary>The limiter runs before everything else, then the key is looked at.</summary>
+    static async Task<bool> Admitted(HttpContext context, Simulation world)
     {
+        if (!world.Limits.Allows())
+        {
+            await Answer(
+                context,
+                null,
+                StripeAnswer.Error(
+                    429,
+                    "invalid_request_error",
+                    "rate_limit",
+                    "Request rate limit exceeded."
+                ),
+                false
+            );
+            return false;
+        }
+
         if (
             context
                 .Request.Headers.Authorization.ToString()

@@ -108,6 +108,113 @@ static class StripeShapes
             ["transfer_group"] = transfer.Group,
         };
 
+    public static JsonObject ToJson(this StripePayout payout) =>
+        new()
+        {
+            ["id"] = payout.Id,
+            ["object"] = "payout",
+            ["amount"] = payout.Amount,
+            ["arrival_date"] = payout.Created.AddDays(2).ToUnixTimeSeconds(),
+            ["automatic"] = false,
+            ["balance_transaction"] = "txn" + payout.Id[2..],
+            ["created"] = payout.Created.ToUnixTimeSeconds(),
+            ["currency"] = payout.Currency,
+            ["description"] = null,
+            ["destination"] = "ba" + payout.Id[2..],
+            ["failure_balance_transaction"] = null,
+            ["failure_code"] = payout.FailureCode,
+            ["failure_message"] = payout.FailureCode is null
+                ? null
+                : "The bank account could not be credited.",
+            ["livemode"] = false,
+            ["metadata"] = ToJson(payout.Metadata),
+            ["method"] = "standard",
+            ["original_payout"] = null,
+            ["reconciliation_status"] = "not_applicable",
+            ["reversed_by"] = null,
+            ["source_type"] = "card",
+            ["statement_descriptor"] = null,
+            ["status"] = payout.Status,
+            ["type"] = "bank_account",
+        };
+
+    /// <summary>Hyperswitch writes its own refund's id where one would look for an order's.</summary>
+    public static JsonObject ToJson(this StripeRefund refund) =>
+        new()
+        {
+            ["id"] = refund.Id,
+            ["object"] = "refund",
+            ["amount"] = refund.Amount,
+            ["charge"] = "ch" + refund.PaymentIntent[2..],
+            ["created"] = refund.Created.ToUnixTimeSeconds(),
+            ["currency"] = refund.Currency,
+            ["failure_reason"] = refund.FailureReason,
+            ["metadata"] = new JsonObject
+            {
+                ["order_id"] = refund.HyperswitchRefund,
+                ["is_refund_id_as_reference"] = "true",
+            },
+            ["payment_intent"] = refund.PaymentIntent,
+            ["reason"] = null,
+            ["status"] = refund.Status,
+        };
+
+    public static JsonObject ToJson(this StripeDispute dispute) =>
+        new()
+        {
+            ["id"] = dispute.Id,
+            ["object"] = "dispute",
+            ["amount"] = dispute.Amount,
+            ["charge"] = "ch" + dispute.PaymentIntent[2..],
+            ["created"] = dispute.Created.ToUnixTimeSeconds(),
+            ["currency"] = dispute.Currency,
+            ["is_charge_refundable"] = dispute.Status.StartsWith("warning", StringComparison.Ordinal),
+            ["livemode"] = false,
+            ["metadata"] = new JsonObject(),
+            ["payment_intent"] = dispute.PaymentIntent,
+            ["reason"] = "fraudulent",
+            ["status"] = dispute.Status,
+        };
+
+    public static JsonObject Account(string id, bool payouts, bool transfers, string? disabled) =>
+        new()
+        {
+            ["id"] = id,
+            ["object"] = "account",
+            ["type"] = "express",
+            ["country"] = "DE",
+            ["default_currency"] = "eur",
+            ["charges_enabled"] = transfers,
+            ["details_submitted"] = true,
+            ["payouts_enabled"] = payouts,
+            ["capabilities"] = new JsonObject { ["transfers"] = transfers ? "active" : "inactive" },
+            ["requirements"] = new JsonObject
+            {
+                ["currently_due"] = new JsonArray(),
+                ["disabled_reason"] = disabled,
+            },
+            ["metadata"] = new JsonObject(),
+        };
+
+    public static JsonObject Balance(IReadOnlyDictionary<string, long> available) =>
+        new()
+        {
+            ["object"] = "balance",
+            ["livemode"] = false,
+            ["available"] = Funds(available),
+            ["pending"] = Funds(available.ToDictionary(entry => entry.Key, _ => 0L)),
+        };
+
+    static JsonArray Funds(IReadOnlyDictionary<string, long> available) =>
+        new([
+            .. available.Select(entry => new JsonObject
+            {
+                ["amount"] = entry.Value,
+                ["currency"] = entry.Key,
+                ["source_types"] = new JsonObject { ["card"] = entry.Value },
+            }),
+        ]);
+
     public static JsonObject ToJson(this StripeReversal reversal) =>
         new()
         {

@@ -7,6 +7,8 @@ alter table webhook_events
         'parked', 'quarantined', 'poisoned')),
     add column due_at timestamptz,
     add column source text not null default 'webhook' check (source in ('webhook', 'list')),
+    add column replays integer not null default 0,
+    add column replayed_by text,
     add constraint webhook_events_asking_check check (state <> 'asking' or due_at is not null);
 create index webhook_events_asking on webhook_events (due_at) where state = 'asking';
 

@@ -1,0 +1,256 @@
+/// Two sets of books laid side by side, line by line: ours and a provider's. Why they differ is one of a closed list,
+/// and only what is proven may be healed without a person.
+namespace Veza.Domain.Reconciliation
+
+open System
+open Veza.Domain
+open Veza.Domain.Orders
+open Veza.Domain.Refunds
+open Veza.Domain.Transfers
+
+type Reason =
+    /// The provider has it and we do not know of it.
+    | MissingHere
+    /// We say it happened and the provider does not know of it.
+    | MissingThere
+    | AmountDiffers
+    | CurrencyDiffers
+    | StatusDiffers
+    /// The provider has more than one for one of ours.
+    | Duplicate
+    /// Made by somebody else, and it concerns one of ours.
+    | Foreign
+    /// Younger than the grace window, or on its way: it may be well in a moment.
+    | Timing
+
+/// What heals it without a person: the provider's word is told to the domain, as its webhook would have been.
+type Remedy =
+    | TellTheFact
+    /// Somebody reversed it: its reversals are looked into.
+    | LookIntoReversals
+    | NeedsOperator
+
+type Difference = { Reason: Reason; Remedy: Remedy; Ours: string; Theirs: string }
+
+module Difference =
+    let word reason =
+        match reason with
+        | MissingHere -> "missing_here"
+        | MissingThere -> "missing_there"
+        | AmountDiffers -> "amount"
+        | CurrencyDiffers -> "currency"
+        | StatusDiffers -> "status"
+        | Duplicate -> "duplicate"
+        | Foreign -> "foreign"
+        | Timing -> "timing"
+
+    let every = [
+        MissingHere
+        MissingThere
+        AmountDiffers
+        CurrencyDiffers
+        StatusDiffers
+        Duplicate
+        Foreign
+        Timing
+    ]
+
+    let remedyWord remedy =
+        match remedy with
+        | TellTheFact -> "tell_the_fact"
+        | LookIntoReversals -> "look_into_reversals"
+        | NeedsOperator -> "needs_operator"
+
+/// Of ours: the aggregate, and when it last changed.
+type Line<'line> = { Is: 'line; ChangedAt: DateTimeOffset }
+
+/// A transfer at Stripe.
+type StripeTransferLine = {
+    Fact: TransferFact
+    /// Ours, where its metadata names one.
+    TransferId: TransferId option
+    AmountReversed: int64
+}
+
+/// A payment at Hyperswitch; `HasSucceeded`: it says `succeeded`.
+type PaymentLine = { Fact: PaymentFact; HasSucceeded: bool; Status: string }
+
+module Reconciliation =
+    let private differs reason remedy ours theirs = [
+        { Reason = reason; Remedy = remedy; Ours = ours; Theirs = theirs }
+    ]
+
+    let private isYoung (cutOff: DateTimeOffset) line = line.ChangedAt > cutOff
+
+    /// A difference that may be well in a moment is only a matter of time.
+    let private unlessYoung isYoung differences =
+        if isYoung then
+            [ for difference in differences -> { difference with Reason = Timing; Remedy = NeedsOperator } ]
+        else
+            differences
+
+    let private sameCode (one: string) (other: string) =
+        String.Equals(one, other, StringComparison.OrdinalIgnoreCase)
+
+    let private stripeIdOf (transfer: Transfer) =
+        match transfer.Status with
+        | TransferStatus.Completed(Named id)
+        | Reversed(Named id)
+        | ReversalPending(Named id, _)
+        | PermanentlyFailed(ReversingFailed(Named id, _), _)
+        | WrittenOff(Some id) -> Some id
+        | TransferStatus.Completed Unnamed
+        | Reversed Unnamed
+        | ReversalPending(Unnamed, _)
+        | PermanentlyFailed(ReversingFailed(Unnamed, _), _)
+        | PermanentlyFailed(SendingFailed _, _)
+        | TransferStatus.Pending _
+        | TransferStatus.Failed _
+        | TransferStatus.Cancelled
+        | WrittenOff None -> None
+
+    /// A worker has it, or will take it as soon as it is due.
+    let private isMoving (transfer: Transfer) =
+        match transfer.Status with
+        | TransferStatus.Pending attempt
+        | TransferStatus.Failed attempt -> not attempt.Operation.Certainty.IsUnsent
+        | ReversalPending(_, taking) -> not taking.Attempt.Operation.Certainty.IsUnsent
+        | TransferStatus.Completed _
+        | Reversed _
+        | PermanentlyFailed _
+        | TransferStatus.Cancelled
+        | WrittenOff _ -> false
+
+    /// What we know to be reversed at Stripe, by whomever.
+    let reversedHere (transfer: Transfer) =
+        let adopted = transfer.UnderWay |> Option.map _.Adopted |> Option.defaultValue 0L
+        transfer.Returned + transfer.Foreign + adopted
+
+    let private statusOf (transfer: Transfer) = TransferWords.status transfer.Status
+
+    /// One of ours and the transfer at Stripe that is, or says it is, the same.
+    let transfer cutOff (line: Line<Transfer>) (theirs: StripeTransferLine) =
+        let ours = line.Is
+        let id = theirs.Fact.StripeId.Value
+        unlessYoung (isYoung cutOff line || isMoving ours) [
+            match stripeIdOf ours with
+            | Some known when known.Value <> id -> yield! differs Duplicate NeedsOperator known.Value id
+            | Some _ ->
+                if theirs.Fact.Amount <> ours.Sendable then
+                    yield! differs AmountDiffers NeedsOperator $"{ours.Sendable}" $"{theirs.Fact.Amount}"
+                if not (sameCode theirs.Fact.Currency ours.Amount.Currency.Code) then
+                    yield!
+                        differs CurrencyDiffers NeedsOperator ours.Amount.Currency.Code theirs.Fact.Currency
+                if theirs.Fact.Destination <> ours.Account.Value then
+                    yield! differs StatusDiffers NeedsOperator ours.Account.Value theirs.Fact.Destination
+                let known = reversedHere ours
+                if theirs.AmountReversed > known then
+                    yield!
+                        differs
+                            MissingHere
+                            LookIntoReversals
+                            $"{known} reversed"
+                            $"{theirs.AmountReversed} reversed"
+                elif theirs.AmountReversed < known then
+                    yield!
+                        differs
+                            MissingThere
+                            NeedsOperator
+                            $"{known} reversed"
+                            $"{theirs.AmountReversed} reversed"
+            | None when theirs.TransferId = Some ours.Id ->
+                let isProven =
+                    theirs.Fact.Amount = ours.Sendable
+                    && sameCode theirs.Fact.Currency ours.Amount.Currency.Code
+                    && theirs.Fact.Destination = ours.Account.Value
+                    && not ours.Status.IsCancelled
+                yield!
+                    differs MissingHere (if isProven then TellTheFact else NeedsOperator) (statusOf ours) id
+            | None -> yield! differs Foreign NeedsOperator (statusOf ours) id
+        ]
+
+    /// One of ours that Stripe, asked for it, does not know.
+    let transferMissing cutOff (line: Line<Transfer>) =
+        match stripeIdOf line.Is, line.Is.Status with
+        | Some id, _ -> differs MissingThere NeedsOperator id.Value "" |> unlessYoung (isYoung cutOff line)
+        | None, (TransferStatus.Completed _ | Reversed _ | ReversalPending _) ->
+            differs MissingThere NeedsOperator "no Stripe id" "" |> unlessYoung (isYoung cutOff line)
+        | None,
+          (TransferStatus.Pending _ | TransferStatus.Failed _ | PermanentlyFailed _ | TransferStatus.Cancelled | WrittenOff _) -> []
+
+    let private isPaid (order: Order) =
+        match order.Status with
+        | OrderStatus.Completed
+        | PartiallyRefunded
+        | Refunded -> true
+        | Created
+        | AwaitingPayment
+        | PaymentFailed
+        | OrderStatus.Cancelled -> false
+
+    /// An order of ours and its payment at Hyperswitch.
+    let payment cutOff (line: Line<Order>) (theirs: PaymentLine) =
+        let ours = line.Is
+        unlessYoung (isYoung cutOff line) [
+            if theirs.HasSucceeded || isPaid ours then
+                if theirs.Fact.Amount <> ours.Total then
+                    yield! differs AmountDiffers NeedsOperator $"{ours.Total}" $"{theirs.Fact.Amount}"
+                if not (sameCode theirs.Fact.Currency ours.Currency.Code) then
+                    yield! differs CurrencyDiffers NeedsOperator ours.Currency.Code theirs.Fact.Currency
+            match theirs.HasSucceeded, isPaid ours with
+            | true, true
+            | false, false -> ()
+            | true, false ->
+                let remedy =
+                    if ours.Status.IsCancelled then
+                        NeedsOperator
+                    else
+                        TellTheFact
+                yield! differs StatusDiffers remedy (OrderWords.status ours.Status) theirs.Status
+            | false, true ->
+                yield! differs StatusDiffers NeedsOperator (OrderWords.status ours.Status) theirs.Status
+        ]
+
+    /// An order of ours whose payment Hyperswitch, asked for it, does not know.
+    let paymentMissing cutOff (line: Line<Order>) =
+        if isPaid line.Is then
+            differs MissingThere NeedsOperator (OrderWords.status line.Is.Status) ""
+            |> unlessYoung (isYoung cutOff line)
+        else
+            []
+
+    /// A refund of ours and what Hyperswitch says of it. One that was undone because Stripe said so may still be called
+    /// a success there.
+    let refund cutOff (line: Line<Refund>) (theirs: RefundReport) =
+        let ours = line.Is
+        let words = Refund.statusWord ours.Status
+        unlessYoung (isYoung cutOff line) [
+            if theirs.Amount <> ours.Amount.Minor then
+                yield! differs AmountDiffers NeedsOperator $"{ours.Amount.Minor}" $"{theirs.Amount}"
+            if not (sameCode theirs.Currency ours.Amount.Currency.Code) then
+                yield! differs CurrencyDiffers NeedsOperator ours.Amount.Currency.Code theirs.Currency
+            match ours.Status, theirs.Says with
+            | (RefundStatus.Pending _ | Submitted _), StillPending
+            | RefundStatus.Succeeded, HasSucceeded
+            | RefundStatus.Failed(_, true), HasSucceeded
+            | RefundStatus.Failed _, HasFailed _ -> ()
+            | (RefundStatus.Pending _ | Submitted _), HasSucceeded ->
+                yield! differs StatusDiffers TellTheFact words "succeeded"
+            | (RefundStatus.Pending _ | Submitted _ | RefundStatus.Succeeded), HasFailed _ ->
+                yield! differs StatusDiffers TellTheFact words "failed"
+            | RefundStatus.Failed(_, false), HasSucceeded ->
+                yield! differs StatusDiffers NeedsOperator words "succeeded"
+            | (RefundStatus.Succeeded | RefundStatus.Failed _), StillPending ->
+                yield! differs StatusDiffers NeedsOperator words "pending"
+        ]
+
+    /// A refund of ours that Hyperswitch, asked for it, does not know. What was refused never was there, and what is
+    /// undecided is the sweeper's.
+    let refundMissing cutOff (line: Line<Refund>) =
+        match line.Is.Status with
+        | RefundStatus.Succeeded when line.Is.Scope <> OfDispute ->
+            differs MissingThere NeedsOperator "succeeded" "" |> unlessYoung (isYoung cutOff line)
+        | RefundStatus.Succeeded
+        | RefundStatus.Pending _
+        | Submitted _
+        | RefundStatus.Failed _ -> []

@@ -1,0 +1,137 @@
+using System.Text.Json;
+using Veza.Adapters.Postgres;
+using Veza.Host.Workers;
+
+namespace Veza.Host.Api;
+
+/// <summary>The webhooks as they came, and hearing those again that had no effect.</summary>
+static class WebhookEventsApi
+{
+    static readonly IReadOnlyList<string> States =
+    [
+        "received",
+        "asking",
+        "processed",
+        "known",
+        "ignored",
+        "parked",
+        "quarantined",
+        "poisoned",
+    ];
+
+    public static void Map(IEndpointRouteBuilder routes)
+    {
+        routes
+            .MapGet("/api/v1/admin/webhook-events", List)
+            .Needs(Role.Operator)
+            .WithSummary("Webhooks as they came, newest first");
+        routes
+            .MapGet("/api/v1/admin/webhook-events/{id:long}", Get)
+            .Needs(Role.Operator)
+            .WithSummary("One webhook with its body");
+        routes
+            .MapPost("/api/v1/admin/webhook-events/{id:long}/replay", ReplayOne)
+            .Needs(Role.Operator)
+            .WithSummary("Processes a webhook again that had no effect");
+        routes
+            .MapPost("/api/v1/admin/webhook-events/replay", ReplayMany)
+            .Needs(Role.Operator)
+            .WithSummary(
+                "Processes all webhooks again that match and had no effect; a dry run unless told otherwise"
+            );
+    }
+
+    static async Task<IResult> List(HttpRequest request, WebhookLog log, CancellationToken cancellation)
+    {
+        var query = new ListQuery(request);
+        var filter = new WebhookFilter(
+            null,
+            query.OneOf("provider", "hyperswitch", "stripe"),
+            query.OneOf("state", States),
+            query.Text("type"),
+            query.Text("reason")
+        );
+        var before = query.AfterNumber;
+        if (query.Refusal() is { } refusal)
+        {
+            return refusal;
+        }
+
+        var (items, hasMore, last) = await log.List(
+            filter,
+            before == 0 ? null : before,
+            query.Limit,
+            cancellation
+        );
+        return Requests.List(items, hasMore ? last : null);
+    }
+
+    static async Task<IResult> Get(long id, WebhookLog log, CancellationToken cancellation) =>
+        Requests.JsonOr404(await log.Find(id, cancellation), "webhook event");
+
+    static async Task<IResult> ReplayOne(
+        long id,
+        HttpContext context,
+        WebhookLog log,
+        Wakes wakes,
+        CancellationToken cancellation
+    )
+    {
+        if (await log.Find(id, cancellation) is not { } found)
+        {
+            return Problem.NotFound("webhook event");
+        }
+
+        var replayed = await log.Replay(new WebhookFilter(id), context.Caller().Actor, cancellation);
+        wakes.Inbox.Tap();
+        using var document = JsonDocument.Parse(found);
+        var state = document.RootElement.GetProperty("state").GetString();
+        return replayed > 0
+            ? Requests.JsonOr404(await log.Find(id, cancellation), "webhook event")
+            : Problem.Of(
+                409,
+                "event_not_replayable",
+                $"The event is {state}: only what had no effect can be heard again.",
+                more: ("event_state", state)
+            );
+    }
+
+    static async Task<IResult> ReplayMany(
+        HttpContext context,
+        WebhookLog log,
+        Wakes wakes,
+        CancellationToken cancellation
+    )
+    {
+        var fields = await context.Request.ReadFields(cancellation);
+        var filter = new WebhookFilter(
+            null,
+            fields.OptionalText("provider"),
+            fields.OptionalText("state"),
+            fields.OptionalText("type"),
+            fields.OptionalText("reason")
+        );
+        var dryRun = fields.OptionalFlag("dry_run") ?? true;
+        fields.RefuseOthers();
+        if (fields.Errors.Count > 0)
+        {
+            return Problem.Invalid(fields.Errors);
+        }
+
+        var matched = await log.Count(filter, cancellation);
+        var replayed = dryRun ? 0 : await log.Replay(filter, context.Caller().Actor, cancellation);
+        if (replayed > 0)
+        {
+            wakes.Inbox.Tap();
+        }
+
+        return Results.Json(
+            new
+            {
+                matched,
+                replayed,
+                dry_run = dryRun,
+            }
+        );
+    }
+}
