@@ -5,6 +5,7 @@ namespace Veza.Domain.Reconciliation
 open System
 open Veza.Domain
 open Veza.Domain.Orders
+open Veza.Domain.Payouts
 open Veza.Domain.Refunds
 open Veza.Domain.Transfers
 
@@ -75,7 +76,7 @@ type StripeTransferLine = {
 /// A payment at Hyperswitch; `HasSucceeded`: it says `succeeded`.
 type PaymentLine = { Fact: PaymentFact; HasSucceeded: bool; Status: string }
 
-module Reconciliation =
+module Compare =
     let private differs reason remedy ours theirs = [
         { Reason = reason; Remedy = remedy; Ours = ours; Theirs = theirs }
     ]
@@ -175,8 +176,11 @@ module Reconciliation =
         | Some id, _ -> differs MissingThere NeedsOperator id.Value "" |> unlessYoung (isYoung cutOff line)
         | None, (TransferStatus.Completed _ | Reversed _ | ReversalPending _) ->
             differs MissingThere NeedsOperator "no Stripe id" "" |> unlessYoung (isYoung cutOff line)
-        | None,
-          (TransferStatus.Pending _ | TransferStatus.Failed _ | PermanentlyFailed _ | TransferStatus.Cancelled | WrittenOff _) -> []
+        | None, TransferStatus.Pending _
+        | None, TransferStatus.Failed _
+        | None, PermanentlyFailed _
+        | None, TransferStatus.Cancelled
+        | None, WrittenOff _ -> []
 
     let private isPaid (order: Order) =
         match order.Status with
@@ -243,6 +247,25 @@ module Reconciliation =
             | (RefundStatus.Succeeded | RefundStatus.Failed _), StillPending ->
                 yield! differs StatusDiffers NeedsOperator words "pending"
         ]
+
+    /// A payout of ours and what Stripe says of it.
+    let payout cutOff (line: Line<Payout>) (theirs: PayoutReport) =
+        let ours = line.Is
+        let shown = PayoutWords.shown ours.Status
+        let says = PayoutWords.signal (PayoutReported theirs.Sight)
+        unlessYoung (isYoung cutOff line) [
+            if theirs.Amount <> ours.Amount.Minor then
+                yield! differs AmountDiffers NeedsOperator $"{ours.Amount.Minor}" $"{theirs.Amount}"
+            if not (sameCode theirs.Currency ours.Amount.Currency.Code) then
+                yield! differs CurrencyDiffers NeedsOperator ours.Amount.Currency.Code theirs.Currency
+            if says <> $"payout_{shown}" then
+                yield! differs StatusDiffers TellTheFact shown says
+        ]
+
+    /// A payout of ours that Stripe, asked for it, does not know.
+    let payoutMissing cutOff (line: Line<Payout>) =
+        differs MissingThere NeedsOperator (PayoutWords.shown line.Is.Status) ""
+        |> unlessYoung (isYoung cutOff line)
 
     /// A refund of ours that Hyperswitch, asked for it, does not know. What was refused never was there, and what is
     /// undecided is the sweeper's.

@@ -32,6 +32,10 @@ type Alarm =
     | PayoutNeedsOperator
     | SubscriptionUnpaid
     | DisputeUndecided
+    /// A webhook contradicts what is known, cannot be read, or waits for an object that does not come.
+    | EventNeedsOperator
+    /// The last reconciliation found a difference, or could not compare.
+    | BooksDisagree
 
 type Watch = {
     Owner: Owner
@@ -54,6 +58,8 @@ module Alarm =
         | PayoutNeedsOperator -> "payout_needs_operator"
         | SubscriptionUnpaid -> "subscription_unpaid"
         | DisputeUndecided -> "dispute_undecided"
+        | EventNeedsOperator -> "event_needs_operator"
+        | BooksDisagree -> "books_disagree"
 
     let every = [
         TransferStuck
@@ -67,7 +73,12 @@ module Alarm =
         PayoutNeedsOperator
         SubscriptionUnpaid
         DisputeUndecided
+        EventNeedsOperator
+        BooksDisagree
     ]
+
+    /// What no machine's state raises.
+    let ofNoMachine = [ EventNeedsOperator; BooksDisagree ]
 
     /// How long past its own next time something may wait before somebody is told.
     let patience alarm =
@@ -77,7 +88,9 @@ module Alarm =
         | PayoutStuck -> TimeSpan.FromMinutes 15.
         | PlatformFundsMissing
         | TransferNeedsOperator
-        | PayoutNeedsOperator -> TimeSpan.Zero
+        | PayoutNeedsOperator
+        | EventNeedsOperator
+        | BooksDisagree -> TimeSpan.Zero
         | RefundUndecided -> TimeSpan.FromDays 1.
         | PaymentUndecided -> TimeSpan.FromDays 2.
         | SellerFundsMissing

@@ -10,6 +10,7 @@ using Veza.Adapters.Storage;
 using Veza.Adapters.Stripe;
 using Veza.Host.Api;
 using Veza.Host.Console;
+using Veza.Host.Reconciling;
 using Veza.Host.Settling;
 using Veza.Host.Webhooks;
 using Veza.Host.Workers;
@@ -54,6 +55,7 @@ static class Composition
         ReadingApi.Map(app);
         PayoutsApi.Map(app);
         WebhookEventsApi.Map(app);
+        ReconciliationApi.Map(app);
         HyperswitchWebhook.Map(app);
         StripeWebhook.Map(app);
         HealthApi.Map(app);
@@ -70,6 +72,10 @@ static class Composition
         services.AddSingleton<IStore, PostgresStore>();
         services.AddSingleton<Views>();
         services.AddSingleton<WebhookLog>();
+        services.AddSingleton<OurBooks>();
+        services.AddSingleton<NamelessTransfers>();
+        services.AddSingleton<ReconciliationRuns>();
+        services.AddSingleton<Alarms>();
         services.AddSingleton<Sellers>();
         services.AddSingleton<ApiKeys>();
         services.AddSingleton<IdempotentRequests>();
@@ -126,7 +132,7 @@ static class Composition
     static SocketsHttpHandler Sockets() =>
         new() { PooledConnectionLifetime = TimeSpan.FromMinutes(5), AllowAutoRedirect = false };
 
-    static void AddDesks(IServiceCollection services)
+    public static void AddDesks(IServiceCollection services)
     {
         services.AddSingleton<Wakes>();
         services.AddSingleton<Conflicts>();
@@ -137,7 +143,11 @@ static class Composition
         services.AddSingleton<TransferDesk>();
         services.AddSingleton<PayoutDesk>();
         services.AddSingleton<DisputeDesk>();
-        services.AddSingleton<Intake>();
+        services.AddSingleton<TransferComparison>();
+        services.AddSingleton<BuyerComparison>();
+        services.AddSingleton<Reconciler>();
+        services.AddSingleton<ReconciliationDesk>();
+        services.AddSingleton<Backfill>();
     }
 
     static void AddWorkers(IServiceCollection services)
@@ -148,6 +158,9 @@ static class Composition
         services.AddSingleton<Sweeper>();
         services.AddHostedService(provider => provider.GetRequiredService<Sweeper>());
         services.AddHostedService<Inquirer>();
+        services.AddSingleton<Bookkeeper>();
+        services.AddHostedService(provider => provider.GetRequiredService<Bookkeeper>());
+        services.AddSingleton<Intake>();
         services.AddHostedService<EventWalker>();
         services.AddHostedService<PayoutWorker>();
         services.AddSingleton<IHostedService>(provider =>

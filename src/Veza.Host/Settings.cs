@@ -40,6 +40,7 @@ sealed record Settings
     public required TimeSpan EventWalkInterval { get; init; }
     public required TimeSpan ReconcileInterval { get; init; }
     public required TimeSpan ReconcileGrace { get; init; }
+    public required bool ReconcileHeal { get; init; }
     public required TimeSpan Lease { get; init; }
     public required string LogFormat { get; init; }
     public required LogLevel LogLevel { get; init; }
@@ -102,6 +103,7 @@ sealed class SettingsReader(IConfiguration configuration)
             EventWalkInterval = Duration("EVENT_WALK_INTERVAL", "5m"),
             ReconcileInterval = Duration("RECONCILE_INTERVAL", "15m"),
             ReconcileGrace = Duration("RECONCILE_GRACE", "15m"),
+            ReconcileHeal = Flag("RECONCILE_HEAL", "true"),
             Lease = Duration("WORKER_LEASE", "2m"),
             LogFormat = Read("LOG_FORMAT", "text", LogFormat),
             LogLevel = Read("LOG_LEVEL", "information", Level),
@@ -137,6 +139,7 @@ sealed class SettingsReader(IConfiguration configuration)
                 EventWalkInterval = settings.EventWalkInterval,
                 ReconcileInterval = settings.ReconcileInterval,
                 ReconcileGrace = settings.ReconcileGrace,
+                ReconcileHeal = settings.ReconcileHeal,
                 Lease = settings.Lease,
                 LogFormat = settings.LogFormat!,
                 LogLevel = settings.LogLevel,

@@ -7,7 +7,7 @@ open System.Threading.Tasks
 open Expecto
 open Veza.Host.Tests.CrashTests
 
-let private veza (settings: (string * string) list) (arguments: string list) =
+let veza (settings: (string * string) list) (arguments: string list) =
     task {
         let start =
             ProcessStartInfo(
@@ -113,6 +113,9 @@ let tests =
                     [ "api-keys"; "create" ]
                     [ "check-config" ]
                     [ "export-spec" ]
+                    [ "reconcile" ]
+                    [ "backfill-transfer-ids" ]
+                    [ "smoke" ]
                 ] do
                 let! code, output, _ = veza [] (command @ [ "--help" ])
                 Expect.equal code 0 ""

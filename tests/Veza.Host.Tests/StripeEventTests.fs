@@ -285,10 +285,7 @@ let tests =
                         let! _ = scene.SettledOrder()
                         scene.World.Faults.Add(fault "stripe.payouts.create" mode 1)
                         let! answer = payout scene 2000
-                        Expect.equal
-                            (answer.Status, answer.Text "status")
-                            (202, "pending")
-                            "nobody knows yet"
+                        Expect.contains [ 201; 202 ] answer.Status "its event may have come first"
                         do! payoutIs scene (answer.Text "id") "paid"
                         Expect.equal (scene.World.Stripe.Balance("acct_ada", "eur")) 3400L ""
                     })

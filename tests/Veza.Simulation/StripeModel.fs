@@ -156,8 +156,9 @@ type StripeModel(scheduler: Scheduler, books: Books, weather: unit -> Weather, d
             200,
             listJson [ for transfer in Seq.rev (Seq.filter matches books.Transfers) -> transferJson transfer ]
         elif path = "/v1/events" then
-            let second (name: string) = DateTimeOffset.FromUnixTimeSeconds(int64 (string query[name]))
-            let isIn event = event.At >= second "created[gte]" && event.At < second "created[lt]"
+            let isIn event =
+                let at = event.At.ToUnixTimeSeconds()
+                at >= int64 (string query["created[gte]"]) && at <= int64 (string query["created[lte]"])
             200, listJson [ for event in Seq.rev (Seq.filter isIn happened) -> event.Json ]
         else
             let id = path.Split('/')[3]

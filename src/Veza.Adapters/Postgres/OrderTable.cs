@@ -9,18 +9,32 @@ namespace Veza.Adapters.Postgres;
 static class OrderTable
 {
     /// <summary>Locked in the order of their ids, so that two batches never wait for each other.</summary>
-    public static async Task<Dictionary<Guid, Versioned<Order>>> Load(
+    public static Task<Dictionary<Guid, Versioned<Order>>> Load(
         Session session,
         IReadOnlyCollection<Guid> ids,
+        CancellationToken cancellation
+    ) => Load(session, ids, "for update", cancellation);
+
+    /// <summary>To look at and nothing else: nobody waits for it.</summary>
+    public static Task<Dictionary<Guid, Versioned<Order>>> Peek(
+        Session session,
+        IReadOnlyCollection<Guid> ids,
+        CancellationToken cancellation
+    ) => Load(session, ids, "", cancellation);
+
+    static async Task<Dictionary<Guid, Versioned<Order>>> Load(
+        Session session,
+        IReadOnlyCollection<Guid> ids,
+        string locking,
         CancellationToken cancellation
     )
     {
         await using var batch = session.Batch();
         batch.BatchCommands.Add(
             new(
-                """
+                $"""
                 select id, buyer_id, currency, total, fee_policy, status, version
-                from orders where id = any($1) order by id for update
+                from orders where id = any($1) order by id {locking}
                 """
             )
             {

@@ -28,6 +28,26 @@ static class PayoutTable
         return (await Read(reader, cancellation)).ToDictionary(payout => payout.Value.Id.Value);
     }
 
+    /// <summary>Those in which anything happened since then, with the time of it; without locks.</summary>
+    public static async Task<List<(Payout Payout, DateTimeOffset ChangedAt)>> Touched(
+        NpgsqlDataSource database,
+        DateTimeOffset since,
+        CancellationToken cancellation
+    )
+    {
+        await using var command = database.CreateCommand(
+            $"""
+            select {Columns}, p.updated_at from payouts p
+            where id in (select entity_id from transitions where at >= $1 and entity = 'payout')
+            """
+        );
+        command.Parameters.Add(Reading.At(since));
+        await using var reader = await command.ExecuteReaderAsync(cancellation);
+        var times = new List<DateTimeOffset>();
+        var payouts = await Read(reader, cancellation, () => times.Add(reader.Time(18)));
+        return [.. payouts.Zip(times, (payout, time) => (payout.Value, time))];
+    }
+
     /// <summary>
     /// Payouts whose time has come, each for one worker at a time. The domain's own claim is written, so a request that
     /// is about to leave is on disk before it does.
@@ -159,11 +179,16 @@ static class PayoutTable
         command.Parameters.Add(Reading.At(now));
     }
 
-    static async Task<List<Versioned<Payout>>> Read(NpgsqlDataReader reader, CancellationToken cancellation)
+    static async Task<List<Versioned<Payout>>> Read(
+        NpgsqlDataReader reader,
+        CancellationToken cancellation,
+        Action? also = null
+    )
     {
         var found = new List<Versioned<Payout>>();
         while (await reader.ReadAsync(cancellation))
         {
+            also?.Invoke();
             var version = reader.GetInt32(17);
             found.Add(
                 new PayoutRow(

@@ -10,7 +10,7 @@ namespace Veza.Adapters.Postgres;
 /// <summary>Buyers' refunds.</summary>
 static class RefundTable
 {
-    const string Columns = """
+    internal const string Columns = """
         id, order_id, provider_refund_id, amount, currency, scope, line_ids, share_sellers, share_amounts, reason,
         status, sent_at, sends, due_at, failure_code, failure_message, undone, version
         """;
@@ -143,7 +143,7 @@ static class RefundTable
             },
         };
 
-    static Versioned<Refund> From(NpgsqlDataReader reader) =>
+    internal static Versioned<Refund> From(NpgsqlDataReader reader) =>
         new RefundRow(
             id: reader.GetGuid(0),
             orderId: reader.GetGuid(1),

@@ -21,6 +21,10 @@ public sealed class StripeBooks(StripeClient stripe)
     public Task<JsonElement?> Transfer(string id, CancellationToken cancellation) =>
         Find($"/v1/transfers/{Uri.EscapeDataString(id)}", cancellation);
 
+    /// <summary>On the seller's own account. Null if Stripe does not know it.</summary>
+    public Task<JsonElement?> Payout(string account, string id, CancellationToken cancellation) =>
+        Find($"/v1/payouts/{Uri.EscapeDataString(id)}", cancellation, account);
+
     /// <summary>Null if Stripe does not know it.</summary>
     public Task<JsonElement?> Refund(string id, CancellationToken cancellation) =>
         Find($"/v1/refunds/{Uri.EscapeDataString(id)}", cancellation);
@@ -91,10 +95,11 @@ public sealed class StripeBooks(StripeClient stripe)
     static bool Flag(JsonElement parent, string name) =>
         parent.TryGetProperty(name, out var flag) && flag.ValueKind == JsonValueKind.True;
 
+    /// <summary>Stripe counts in seconds; the last one is looked at whole.</summary>
     static string Window(DateTimeOffset from, DateTimeOffset upto) =>
         string.Create(
             CultureInfo.InvariantCulture,
-            $"created[gte]={from.ToUnixTimeSeconds()}&created[lt]={upto.ToUnixTimeSeconds()}"
+            $"created[gte]={from.ToUnixTimeSeconds()}&created[lte]={upto.ToUnixTimeSeconds()}"
         );
 
     async Task<BooksPage> Page(string path, string query, string? after, CancellationToken cancellation)
@@ -108,11 +113,11 @@ public sealed class StripeBooks(StripeClient stripe)
         );
     }
 
-    async Task<JsonElement?> Find(string path, CancellationToken cancellation)
+    async Task<JsonElement?> Find(string path, CancellationToken cancellation, string? account = null)
     {
         try
         {
-            return await Get(path, cancellation);
+            return await Get(path, cancellation, account);
         }
         catch (StripeException error)
             when (error.HttpStatusCode is HttpStatusCode.NotFound or HttpStatusCode.Forbidden
@@ -123,9 +128,14 @@ public sealed class StripeBooks(StripeClient stripe)
         }
     }
 
-    async Task<JsonElement> Get(string path, CancellationToken cancellation)
+    async Task<JsonElement> Get(string path, CancellationToken cancellation, string? account = null)
     {
-        var response = await stripe.RawRequestAsync(HttpMethod.Get, path, cancellationToken: cancellation);
+        var response = await stripe.RawRequestAsync(
+            HttpMethod.Get,
+            path,
+            requestOptions: new RawRequestOptions { StripeAccount = account },
+            cancellationToken: cancellation
+        );
         using var document = JsonDocument.Parse(response.Content);
         return document.RootElement.Clone();
     }

@@ -176,7 +176,8 @@ public sealed class StripeConnect(StripeClient stripe)
         return found;
     }
 
-    internal static string Group(OrderId order) => $"order_{order.Value:N}";
+    /// <summary>What holds an order's transfers together at Stripe.</summary>
+    public static string Group(OrderId order) => $"order_{order.Value:N}";
 
     static Dictionary<string, string> Metadata(Transfer transfer, IdempotencyKey key) =>
         new()

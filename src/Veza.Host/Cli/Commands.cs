@@ -23,6 +23,9 @@ static class Commands
             )
         );
         root.Subcommands.Add(ApiKeysCommand());
+        root.Subcommands.Add(ReconcileCommand.Create());
+        root.Subcommands.Add(BackfillCommand.Create());
+        root.Subcommands.Add(SmokeCommand.Create());
         root.Subcommands.Add(ExportSpecCommand());
         root.SetAction((_, cancellation) => Serving.Run(cancellation));
         return root;

@@ -14,6 +14,7 @@ sealed partial class PayoutDesk(
     IStore store,
     Conflicts conflicts,
     StripePayouts stripe,
+    Settler settler,
     TimeProvider clock,
     ILogger<PayoutDesk> log
 )
@@ -64,6 +65,21 @@ sealed partial class PayoutDesk(
         await Task.WhenAll(due.Select(payout => Move(payout.Value, "worker", cancellation)));
         return due.Count == Most;
     }
+
+    /// <summary>What Stripe says of a payout, whoever asked.</summary>
+    public Task<Conclusion> Observe(SeenPayout seen, Cause cause, CancellationToken cancellation) =>
+        conflicts.DecideAgain(async () =>
+        {
+            await using var session = await store.Begin(cancellation);
+            var conclusions = await settler.Settle(
+                session,
+                [new Observation.OfPayout(seen, cause)],
+                clock.GetUtcNow(),
+                cancellation
+            );
+            await session.Commit(cancellation);
+            return conclusions[0];
+        });
 
     async Task Move(Payout payout, string actor, CancellationToken cancellation)
     {

@@ -1,0 +1,167 @@
+using Npgsql;
+using Veza.Domain;
+
+namespace Veza.Adapters.Postgres;
+
+/// <summary>Something waits longer than it may, or waits for a person.</summary>
+/// <param name="Since">When the oldest of them began to.</param>
+/// <param name="Example">One of them.</param>
+public sealed record RaisedAlarm(Alarm Alarm, long Count, DateTimeOffset Since, string Example)
+{
+    public string Word => AlarmModule.word(Alarm);
+
+    public string Runbook => $"docs/runbooks/{Word}.md";
+}
+
+/// <summary>Looks through the queues for what is stuck. Every look is by an index of what waits, never through history.</summary>
+public sealed class Alarms(NpgsqlDataSource database, TimeProvider clock)
+{
+    /// <summary>How long a webhook may wait for its object, or for its turn.</summary>
+    static readonly TimeSpan ParkedFor = TimeSpan.FromDays(1);
+
+    static readonly TimeSpan QueuedFor = TimeSpan.FromMinutes(15);
+
+    /// <summary>By the alarm, the longest wait first.</summary>
+    public async Task<IReadOnlyList<RaisedAlarm>> Raised(CancellationToken cancellation)
+    {
+        var now = clock.GetUtcNow();
+        await using var connection = await database.OpenConnectionAsync(cancellation);
+        await using var batch = new NpgsqlBatch(connection);
+        var looks = Looks(now);
+        foreach (var (_, sql, before) in looks)
+        {
+            batch.BatchCommands.Add(
+                new(
+                    $"select count(*), min(since), (array_agg(name order by since))[1] from (select {sql}) w(since, name)"
+                )
+                {
+                    Parameters = { Reading.At(before), Reading.At(now) },
+                }
+            );
+        }
+
+        await using var reader = await batch.ExecuteReaderAsync(cancellation);
+        var raised = new List<RaisedAlarm>();
+        foreach (var (alarm, _, _) in looks)
+        {
+            await reader.ReadAsync(cancellation);
+            if (reader.GetInt64(0) is var count and > 0)
+            {
+                raised.Add(new(alarm, count, reader.Time(1), reader.GetString(2)));
+            }
+
+            await reader.NextResultAsync(cancellation);
+        }
+
+        return raised;
+    }
+
+    /// <summary>Where each alarm looks: what is selected is since when it waits, and its name; $1 is the time before which
+    /// that must be, $2 is now.</summary>
+    static IReadOnlyList<(Alarm Alarm, string Sql, DateTimeOffset Before)> Looks(DateTimeOffset now)
+    {
+        DateTimeOffset Patient(Alarm alarm) => now - AlarmModule.patience(alarm);
+        return
+        [
+            (
+                Alarm.TransferStuck,
+                """
+                due_at, id::text from seller_transfers where status in ('pending', 'failed') and due_at < $1
+                    and waiting_for is distinct from 'platform_funds' and $2 > $1
+                """,
+                Patient(Alarm.TransferStuck)
+            ),
+            (
+                Alarm.ReversalStuck,
+                """
+                due_at, id::text from seller_transfers where status = 'reversal_pending' and due_at < $1
+                    and waiting_for is distinct from 'seller_funds' and $2 > $1
+                """,
+                Patient(Alarm.ReversalStuck)
+            ),
+            (
+                Alarm.SellerFundsMissing,
+                """
+                r.created_at, t.id::text from seller_transfers t
+                join seller_transfer_reversals r on r.transfer_id = t.id and r.refund_id = t.taking
+                where t.waiting_for = 'seller_funds' and t.waiting_for in ('seller_funds', 'platform_funds')
+                    and r.created_at < $1 and $2 > $1
+                """,
+                Patient(Alarm.SellerFundsMissing)
+            ),
+            (
+                Alarm.PlatformFundsMissing,
+                """
+                updated_at, id::text from seller_transfers
+                where waiting_for = 'platform_funds' and waiting_for in ('seller_funds', 'platform_funds')
+                    and updated_at <= $1 and $2 >= $1
+                """,
+                Patient(Alarm.PlatformFundsMissing)
+            ),
+            (
+                Alarm.TransferNeedsOperator,
+                """
+                updated_at, id::text from seller_transfers
+                where status = 'permanently_failed' and updated_at <= $1 and $2 >= $1
+                """,
+                Patient(Alarm.TransferNeedsOperator)
+            ),
+            (
+                Alarm.RefundUndecided,
+                """
+                created_at, id::text from refunds
+                where status in ('pending', 'submitted') and created_at < $1 and $2 > $1
+                """,
+                Patient(Alarm.RefundUndecided)
+            ),
+            // A buyer who never pays is no alarm; a payment whose end nobody tells is.
+            (
+                Alarm.PaymentUndecided,
+                """
+                created_at, payment_id from payments where due_at is not null and created_at < $1 and $2 > $1
+                    and (provider_status is null or provider_status in ('processing', 'conflicted', 'review',
+                        'requires_merchant_action', 'requires_capture'))
+                """,
+                Patient(Alarm.PaymentUndecided)
+            ),
+            (
+                Alarm.PayoutStuck,
+                """
+                due_at, id::text from payouts
+                where status in ('requested', 'pending', 'in_transit') and due_at < $1 and $2 > $1
+                """,
+                Patient(Alarm.PayoutStuck)
+            ),
+            (
+                Alarm.PayoutNeedsOperator,
+                "updated_at, id::text from payouts where status = 'in_doubt' and updated_at <= $1 and $2 >= $1",
+                Patient(Alarm.PayoutNeedsOperator)
+            ),
+            (
+                Alarm.DisputeUndecided,
+                "created_at, id::text from disputes where status = 'open' and created_at < $1 and $2 > $1",
+                Patient(Alarm.DisputeUndecided)
+            ),
+            (
+                Alarm.EventNeedsOperator,
+                $"""
+                received_at, provider || ' ' || event_id from webhook_events
+                where (state in ('quarantined', 'poisoned') and received_at <= $1)
+                    or (state = 'parked' and received_at < $2 - interval '{ParkedFor.TotalMinutes} minutes')
+                    or (state in ('received', 'asking')
+                        and received_at < $2 - interval '{QueuedFor.TotalMinutes} minutes')
+                """,
+                Patient(Alarm.EventNeedsOperator)
+            ),
+            (
+                Alarm.BooksDisagree,
+                """
+                finished_at, id::text from (
+                    select * from reconciliation_runs where verdict <> 'running' order by id desc limit 1) r
+                where verdict in ('differ', 'failed') and finished_at <= $1 and $2 >= $1
+                """,
+                Patient(Alarm.BooksDisagree)
+            ),
+        ];
+    }
+}

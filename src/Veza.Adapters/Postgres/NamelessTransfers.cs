@@ -1,0 +1,73 @@
+using Npgsql;
+
+namespace Veza.Adapters.Postgres;
+
+/// <summary>A transfer that was made before Stripe's ids were kept.</summary>
+public sealed record NamelessTransfer(
+    Guid Id,
+    Guid OrderId,
+    string SellerId,
+    string StripeAccountId,
+    string Currency,
+    long Amount,
+    string Status,
+    DateTimeOffset CreatedAt
+);
+
+/// <summary>Finds completed transfers without a Stripe id, many at a time.</summary>
+public sealed class NamelessTransfers(NpgsqlDataSource database)
+{
+    /// <summary>In the order of their ids, after one of them; <paramref name="since"/> is when they were made.</summary>
+    public async Task<IReadOnlyList<NamelessTransfer>> Find(
+        DateTimeOffset? since,
+        Guid? after,
+        int most,
+        CancellationToken cancellation
+    )
+    {
+        await using var command = database.CreateCommand(
+            """
+            select t.id, t.order_id, t.seller_id, t.stripe_account_id, t.currency,
+                t.amount - (select coalesce(sum(r.amount), 0) from seller_transfer_reversals r
+                    where r.transfer_id = t.id and r.status = 'withheld')::bigint,
+                t.status, t.created_at
+            from seller_transfers t
+            where (t.status in ('completed', 'reversal_pending')
+                    or (t.status = 'permanently_failed' and t.taking is not null))
+                and coalesce(t.stripe_transfer_id, '') = ''
+                and ($1::timestamptz is null or t.created_at >= $1) and ($2::uuid is null or t.id > $2)
+            order by t.id limit $3
+            """
+        );
+        command.Parameters.Add(
+            new()
+            {
+                Value = (object?)since ?? DBNull.Value,
+                NpgsqlDbType = NpgsqlTypes.NpgsqlDbType.TimestampTz,
+            }
+        );
+        command.Parameters.Add(
+            new() { Value = (object?)after ?? DBNull.Value, NpgsqlDbType = NpgsqlTypes.NpgsqlDbType.Uuid }
+        );
+        command.Parameters.AddWithValue(most);
+        await using var reader = await command.ExecuteReaderAsync(cancellation);
+        var found = new List<NamelessTransfer>();
+        while (await reader.ReadAsync(cancellation))
+        {
+            found.Add(
+                new(
+                    reader.GetGuid(0),
+                    reader.GetGuid(1),
+                    reader.GetString(2),
+                    reader.GetString(3),
+                    reader.GetString(4),
+                    reader.GetInt64(5),
+                    reader.GetString(6),
+                    reader.Time(7)
+                )
+            );
+        }
+
+        return found;
+    }
+}

@@ -1,0 +1,226 @@
+using Npgsql;
+using NpgsqlTypes;
+using Veza.Domain.Orders;
+using Veza.Domain.Payouts;
+using Veza.Domain.Reconciliation;
+using Veza.Domain.Refunds;
+using Veza.Domain.Transfers;
+
+namespace Veza.Adapters.Postgres;
+
+/// <summary>An order whose own books contradict themselves.</summary>
+public sealed record BrokenOrder(Guid OrderId, string Currency, string Rule, long Expected, long Found);
+
+/// <summary>
+/// Our side of a reconciliation: read many at a time, without locks, as of one moment. What has changed since a time is
+/// found through the history; nothing here reads all of it.
+/// </summary>
+public sealed class OurBooks(NpgsqlDataSource database)
+{
+    /// <summary>The orders in which anything happened since then, in the order of their ids.</summary>
+    public async Task<IReadOnlyList<Guid>> Touched(
+        DateTimeOffset since,
+        Guid? after,
+        int most,
+        CancellationToken cancellation
+    )
+    {
+        await using var command = database.CreateCommand(
+            """
+            select order_id from transitions
+            where at >= $1 and order_id is not null and ($2::uuid is null or order_id > $2)
+            group by order_id order by order_id limit $3
+            """
+        );
+        command.Parameters.Add(Reading.At(since));
+        command.Parameters.Add(
+            new() { Value = (object?)after ?? DBNull.Value, NpgsqlDbType = NpgsqlDbType.Uuid }
+        );
+        command.Parameters.AddWithValue(most);
+        await using var reader = await command.ExecuteReaderAsync(cancellation);
+        var found = new List<Guid>();
+        while (await reader.ReadAsync(cancellation))
+        {
+            found.Add(reader.GetGuid(0));
+        }
+
+        return found;
+    }
+
+    /// <summary>Transfers by their own ids, by their orders', or by Stripe's.</summary>
+    public async Task<IReadOnlyList<Line<Transfer>>> Transfers(
+        IEnumerable<Guid> ids,
+        IEnumerable<Guid> orders,
+        IEnumerable<string> stripeIds,
+        CancellationToken cancellation
+    )
+    {
+        await using var connection = await database.OpenConnectionAsync(cancellation);
+        var rows = new List<((TransferRow Row, int Version) Read, DateTimeOffset ChangedAt)>();
+        await using (
+            var command = new NpgsqlCommand(
+                $"""
+                select {TransferTable.Columns}, t.updated_at from seller_transfers t
+                where t.id = any($1) or t.stripe_transfer_id = any($3)
+                    or t.id in (select transfer_id from order_legs where order_id = any($2))
+                    or (t.order_id = any($2) and t.compensates is not null)
+                """,
+                connection
+            )
+        )
+        {
+            command.Parameters.Add(Reading.Uuids(ids));
+            command.Parameters.Add(Reading.Uuids(orders));
+            command.Parameters.Add(Reading.Texts(stripeIds));
+            await using var reader = await command.ExecuteReaderAsync(cancellation);
+            while (await reader.ReadAsync(cancellation))
+            {
+                rows.Add((TransferTable.From(reader), reader.Time(24)));
+            }
+        }
+
+        var reversals = await TransferTable.LoadReversals(
+            connection,
+            rows.Select(row => row.Read.Row.Id),
+            cancellation
+        );
+        return
+        [
+            .. TransferTable
+                .Assemble(rows.Select(row => row.Read), reversals)
+                .Zip(rows, (transfer, row) => new Line<Transfer>(transfer.Value, row.ChangedAt)),
+        ];
+    }
+
+    /// <summary>Orders by their own ids, or by Hyperswitch's names for their payments.</summary>
+    public async Task<IReadOnlyDictionary<Guid, Line<Order>>> Orders(
+        IEnumerable<Guid> ids,
+        IEnumerable<string> payments,
+        CancellationToken cancellation
+    )
+    {
+        await using var session = await Session.Begin(database, cancellation);
+        var changed = new Dictionary<Guid, DateTimeOffset>();
+        await using (
+            var command = session.Command(
+                """
+                select id, updated_at from orders
+                where id = any($1) or id in (select order_id from payments where payment_id = any($2))
+                """
+            )
+        )
+        {
+            command.Parameters.Add(Reading.Uuids(ids));
+            command.Parameters.Add(Reading.Texts(payments));
+            await using var reader = await command.ExecuteReaderAsync(cancellation);
+            while (await reader.ReadAsync(cancellation))
+            {
+                changed.Add(reader.GetGuid(0), reader.Time(1));
+            }
+        }
+
+        var orders = await OrderTable.Peek(session, changed.Keys, cancellation);
+        return orders.ToDictionary(
+            order => order.Key,
+            order => new Line<Order>(order.Value.Value, changed[order.Key])
+        );
+    }
+
+    /// <summary>Refunds by Hyperswitch's names for them, or by their orders.</summary>
+    public async Task<IReadOnlyList<Line<Refund>>> Refunds(
+        IEnumerable<string> names,
+        IEnumerable<Guid> orders,
+        CancellationToken cancellation
+    )
+    {
+        await using var command = database.CreateCommand(
+            $"""
+            select {RefundTable.Columns}, updated_at from refunds
+            where provider_refund_id = any($1) or order_id = any($2)
+            """
+        );
+        command.Parameters.Add(Reading.Texts(names));
+        command.Parameters.Add(Reading.Uuids(orders));
+        await using var reader = await command.ExecuteReaderAsync(cancellation);
+        var found = new List<Line<Refund>>();
+        while (await reader.ReadAsync(cancellation))
+        {
+            found.Add(new Line<Refund>(RefundTable.From(reader).Value, reader.Time(18)));
+        }
+
+        return found;
+    }
+
+    /// <summary>The payouts in which anything happened since then.</summary>
+    public async Task<IReadOnlyList<Line<Payout>>> Payouts(
+        DateTimeOffset since,
+        CancellationToken cancellation
+    ) =>
+        [
+            .. (await PayoutTable.Touched(database, since, cancellation)).Select(touched => new Line<Payout>(
+                touched.Payout,
+                touched.ChangedAt
+            )),
+        ];
+
+    /// <summary>
+    /// What must hold of each order's own books whatever the providers say: the postings sum to zero per currency, and
+    /// the platform's cash is what was captured, less what buyers and sellers have of it.
+    /// </summary>
+    public async Task<IReadOnlyList<BrokenOrder>> Broken(
+        IReadOnlyCollection<Guid> orders,
+        CancellationToken cancellation
+    )
+    {
+        await using var command = database.CreateCommand(
+            """
+            with asked as (select unnest($1::uuid[]) as id),
+            posted as (
+                select e.order_id, e.currency, sum(e.amount)::bigint as total,
+                    coalesce(sum(e.amount) filter (where e.account = 'platform_cash'), 0)::bigint as cash
+                from ledger_entries e join asked a on a.id = e.order_id group by e.order_id, e.currency),
+            moved as (
+                select o.id as order_id, o.currency,
+                    case when o.status in ('completed', 'partially_refunded', 'refunded') then o.total else 0 end
+                    - (select coalesce(sum(g.refunded), 0) from order_legs g where g.order_id = o.id)
+                    - (select coalesce(sum(least(0, d_reserved - d.amount)) * -1, 0)
+                        from (select x.*, (select coalesce(sum(s), 0) from unnest(x.share_amounts) s) as d_reserved
+                            from disputes x where x.order_id = o.id and x.status = 'lost') d)
+                    - (select coalesce(sum(case when t.stripe_transfer_id is not null
+                            then t.amount - s.withheld - s.reversed - t.foreign_amount
+                                - case when t.status in ('reversal_pending', 'permanently_failed') then t.adopted else 0 end
+                            else 0 end), 0)
+                        from seller_transfers t
+                        cross join lateral (
+                            select coalesce(sum(r.amount) filter (where r.status = 'withheld'), 0) as withheld,
+                                coalesce(sum(r.amount) filter (where r.status = 'reversed'), 0) as reversed
+                            from seller_transfer_reversals r where r.transfer_id = t.id) s
+                        where t.id in (select transfer_id from order_legs where order_id = o.id)
+                            or (t.order_id = o.id and t.compensates is not null)) as cash
+                from orders o join asked a on a.id = o.id)
+            select order_id, currency, 'ledger' as rule, 0::bigint, total from posted where total <> 0
+            union all
+            select m.order_id, m.currency, 'conservation', m.cash::bigint, coalesce(p.cash, 0)
+            from moved m left join posted p on p.order_id = m.order_id and p.currency = m.currency
+            where m.cash::bigint <> coalesce(p.cash, 0)
+            """
+        );
+        command.Parameters.Add(Reading.Uuids(orders));
+        await using var reader = await command.ExecuteReaderAsync(cancellation);
+        var found = new List<BrokenOrder>();
+        while (await reader.ReadAsync(cancellation))
+        {
+            found.Add(
+                new(
+                    reader.GetGuid(0),
+                    reader.GetString(1),
+                    reader.GetString(2),
+                    reader.GetInt64(3),
+                    reader.GetInt64(4)
+                )
+            );
+        }
+
+        return found;
+    }
+}

@@ -1,0 +1,192 @@
+using Npgsql;
+using NpgsqlTypes;
+
+namespace Veza.Adapters.Postgres;
+
+/// <summary>A finding as its row keeps it.</summary>
+public sealed record FindingRow(
+    string Reason,
+    string Entity,
+    string EntityId,
+    Guid? OrderId,
+    string Provider,
+    string? ProviderId,
+    string Ours,
+    string Theirs,
+    string Remedy,
+    bool Healed
+);
+
+/// <summary>The runs of reconciliation and what they found.</summary>
+public sealed class ReconciliationRuns(NpgsqlDataSource database, TimeProvider clock)
+{
+    const string Run = """
+        'id', r.id, 'status', r.verdict, 'trigger', r.trigger, 'actor', r.actor, 'heal', r.heal, 'since', r.since,
+        'cut_off', r.cut_off, 'compared', r.compared, 'error', r.error, 'started_at', r.started_at,
+        'finished_at', r.finished_at,
+        'differences', (select count(*) from reconciliation_findings f
+            where f.run_id = r.id and not f.healed and f.reason <> 'timing'),
+        'healed', (select count(*) from reconciliation_findings f where f.run_id = r.id and f.healed)
+        """;
+
+    const string Findings = """
+        (select coalesce(json_agg(json_build_object('reason', f.reason, 'entity', f.entity, 'entity_id', f.entity_id,
+            'order_id', f.order_id, 'provider', f.provider, 'provider_id', f.provider_id, 'ours', f.ours,
+            'theirs', f.theirs, 'remedy', f.remedy, 'healed', f.healed) order by f.position), '[]')
+        from reconciliation_findings f where f.run_id = r.id)
+        """;
+
+    public async Task Begin(
+        Guid id,
+        string trigger,
+        string actor,
+        bool heal,
+        DateTimeOffset since,
+        DateTimeOffset cutOff,
+        CancellationToken cancellation
+    )
+    {
+        await using var command = database.CreateCommand(
+            """
+            insert into reconciliation_runs (id, trigger, actor, heal, since, cut_off, verdict, started_at)
+            values ($1, $2, $3, $4, $5, $6, 'running', $7) on conflict (id) do nothing
+            """
+        );
+        command.Parameters.AddWithValue(id);
+        command.Parameters.AddWithValue(trigger);
+        command.Parameters.AddWithValue(actor);
+        command.Parameters.AddWithValue(heal);
+        command.Parameters.Add(Reading.At(since));
+        command.Parameters.Add(Reading.At(cutOff));
+        command.Parameters.Add(Reading.At(clock.GetUtcNow()));
+        await command.ExecuteNonQueryAsync(cancellation);
+    }
+
+    /// <param name="verdict"><c>agree</c>, <c>differ</c> or <c>failed</c>.</param>
+    public async Task End(
+        Guid id,
+        string verdict,
+        string compared,
+        string? error,
+        IReadOnlyList<FindingRow> findings,
+        CancellationToken cancellation
+    )
+    {
+        await using var connection = await database.OpenConnectionAsync(cancellation);
+        await using var batch = new NpgsqlBatch(connection);
+        var ended = new NpgsqlBatchCommand(
+            """
+            update reconciliation_runs set verdict = $2, compared = $3, error = $4, finished_at = $5
+            where id = $1 and verdict = 'running'
+            """
+        );
+        ended.Parameters.Add(new() { Value = id });
+        ended.Parameters.Add(new() { Value = verdict });
+        ended.Parameters.Add(new() { Value = compared, NpgsqlDbType = NpgsqlDbType.Jsonb });
+        ended.Parameters.Add(
+            new() { Value = (object?)error ?? DBNull.Value, NpgsqlDbType = NpgsqlDbType.Text }
+        );
+        ended.Parameters.Add(Reading.At(clock.GetUtcNow()));
+        batch.BatchCommands.Add(ended);
+        if (findings.Count > 0)
+        {
+            var found = new NpgsqlBatchCommand(
+                """
+                insert into reconciliation_findings (run_id, position, reason, entity, entity_id, order_id, provider,
+                    provider_id, ours, theirs, remedy, healed)
+                select $12, c.* from unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) as c
+                """
+            );
+            new Columns<(FindingRow Row, int Position)>(
+                found,
+                [.. findings.Select((row, place) => (row, place))]
+            )
+                .Integer(entry => entry.Position)
+                .Text(entry => entry.Row.Reason)
+                .Text(entry => entry.Row.Entity)
+                .Text(entry => entry.Row.EntityId)
+                .OptionalUuid(entry => entry.Row.OrderId)
+                .Text(entry => entry.Row.Provider)
+                .Text(entry => entry.Row.ProviderId)
+                .Text(entry => entry.Row.Ours)
+                .Text(entry => entry.Row.Theirs)
+                .Text(entry => entry.Row.Remedy)
+                .Flag(entry => entry.Row.Healed);
+            found.Parameters.Add(new() { Value = id });
+            batch.BatchCommands.Add(found);
+        }
+
+        await batch.ExecuteNonQueryAsync(cancellation);
+    }
+
+    /// <summary>With its findings. Null if there is no such run.</summary>
+    public async Task<string?> Find(Guid id, CancellationToken cancellation)
+    {
+        await using var command = database.CreateCommand(
+            $"select json_build_object({Run}, 'findings', {Findings})::text from reconciliation_runs r where r.id = $1"
+        );
+        command.Parameters.AddWithValue(id);
+        return await command.ExecuteScalarAsync(cancellation) as string;
+    }
+
+    /// <summary>Newest first, without findings.</summary>
+    public async Task<IReadOnlyList<string>> Latest(int most, CancellationToken cancellation)
+    {
+        await using var command = database.CreateCommand(
+            $"select json_build_object({Run})::text from reconciliation_runs r order by r.id desc limit $1"
+        );
+        command.Parameters.AddWithValue(most);
+        await using var reader = await command.ExecuteReaderAsync(cancellation);
+        var found = new List<string>();
+        while (await reader.ReadAsync(cancellation))
+        {
+            found.Add(reader.GetString(0));
+        }
+
+        return found;
+    }
+
+    /// <summary>The last run that came to an end, with its findings. Null before the first.</summary>
+    public async Task<string?> Last(CancellationToken cancellation)
+    {
+        await using var command = database.CreateCommand(
+            $"""
+            select json_build_object({Run}, 'findings', {Findings})::text from reconciliation_runs r
+            where r.verdict <> 'running' order by r.id desc limit 1
+            """
+        );
+        return await command.ExecuteScalarAsync(cancellation) as string;
+    }
+
+    /// <summary>Runs whose host died, and those that nobody will look at any more.</summary>
+    public async Task Prune(CancellationToken cancellation)
+    {
+        await using var command = database.CreateCommand(
+            """
+            with lost as (
+                update reconciliation_runs set verdict = 'failed', finished_at = $1,
+                    error = 'The host that ran it is gone.'
+                where verdict = 'running' and started_at < $2)
+            delete from reconciliation_runs where started_at < $3 and verdict = 'agree'
+            """
+        );
+        var now = clock.GetUtcNow();
+        command.Parameters.Add(Reading.At(now));
+        command.Parameters.Add(Reading.At(now.AddHours(-6)));
+        command.Parameters.Add(Reading.At(now.AddDays(-30)));
+        await command.ExecuteNonQueryAsync(cancellation);
+    }
+
+    /// <summary>How many events Stripe's list held that no webhook had brought, and when it was last walked.</summary>
+    public async Task<string> EventWalk(CancellationToken cancellation)
+    {
+        await using var command = database.CreateCommand(
+            """
+            select json_build_object('walked_until', walked_until, 'walked_at', walked_at, 'events_seen', events_seen,
+                'gaps_found', gaps_found)::text
+            from walks where name = 'stripe_events'
+            """
+        );
+        return await command.ExecuteScalarAsync(cancellation) as string ?? "null";
+    }
+}

@@ -1,0 +1,97 @@
+using Veza.Adapters.Postgres;
+using Veza.Host.Reconciling;
+using Veza.Host.Workers;
+
+namespace Veza.Host.Api;
+
+/// <summary>Whether Veza's books are the providers', and what waits for a person.</summary>
+static class ReconciliationApi
+{
+    public static void Map(IEndpointRouteBuilder routes)
+    {
+        routes
+            .MapGet("/api/v1/reconciliation", Get)
+            .Needs(Role.Operator)
+            .WithSummary(
+                "The last finished run with its findings, the alarms, and the walk through Stripe's events"
+            );
+        routes
+            .MapPost("/api/v1/reconciliation/runs", Post)
+            .Needs(Role.Operator)
+            .WithSummary("Compares with both providers; the run is in progress when this answers");
+        routes
+            .MapGet("/api/v1/reconciliation/runs/{id:guid}", GetRun)
+            .Needs(Role.Operator)
+            .WithSummary("One run with its findings");
+        routes
+            .MapGet("/api/v1/reconciliation/runs", List)
+            .Needs(Role.Operator)
+            .WithSummary("The latest runs, newest first");
+    }
+
+    static async Task<IResult> Get(ReconciliationRuns runs, Alarms alarms, CancellationToken cancellation)
+    {
+        var last = await runs.Last(cancellation) ?? "null";
+        var walk = await runs.EventWalk(cancellation);
+        var raised = System.Text.Json.JsonSerializer.Serialize(
+            (await alarms.Raised(cancellation)).Select(alarm => new
+            {
+                alarm = alarm.Word,
+                count = alarm.Count,
+                since = alarm.Since,
+                example = alarm.Example,
+                runbook = alarm.Runbook,
+            })
+        );
+        return Requests.Json($$"""{"last_run":{{last}},"alarms":{{raised}},"stripe_events":{{walk}}}""");
+    }
+
+    static async Task<IResult> Post(
+        HttpContext context,
+        Settings settings,
+        ReconciliationDesk desk,
+        ReconciliationRuns runs,
+        Bookkeeper bookkeeper,
+        TimeProvider clock,
+        CancellationToken cancellation
+    )
+    {
+        var fields = await context.Request.ReadOptionalFields(cancellation);
+        var since = fields.OptionalTime("since");
+        var heal = fields.OptionalFlag("heal") ?? false;
+        fields.RefuseOthers();
+        var now = clock.GetUtcNow();
+        if (since > now)
+        {
+            fields.Fault("since", "in_the_future", "since must be in the past.");
+        }
+
+        if (fields.Errors.Count > 0)
+        {
+            return Problem.Invalid(fields.Errors);
+        }
+
+        var scope = new Scope(
+            since ?? now.AddDays(-30),
+            now - settings.ReconcileGrace,
+            heal,
+            context.Caller().Actor
+        );
+        var id = await desk.Begin(context.NewId(clock), scope, "api", cancellation);
+        bookkeeper.Ask(id, scope);
+        return Requests.Json((await runs.Find(id, cancellation))!, 201);
+    }
+
+    static async Task<IResult> GetRun(Guid id, ReconciliationRuns runs, CancellationToken cancellation) =>
+        Requests.JsonOr404(await runs.Find(id, cancellation), "run");
+
+    static async Task<IResult> List(
+        HttpRequest request,
+        ReconciliationRuns runs,
+        CancellationToken cancellation
+    )
+    {
+        var query = new ListQuery(request);
+        return query.Refusal() ?? Requests.List(await runs.Latest(query.Limit, cancellation), null);
+    }
+}

@@ -1,0 +1,54 @@
+using Veza.Domain.Reconciliation;
+
+namespace Veza.Host.Reconciling;
+
+/// <summary>What is compared, and what may be done about it.</summary>
+/// <param name="Since">What was made or changed before it is not looked at.</param>
+/// <param name="CutOff">What is younger may be on its way: its differences are only a matter of time.</param>
+/// <param name="Heal">Whether the provider's word is told to the domain where that is proven to be enough.</param>
+/// <param name="Actor">To whom what is healed is attributed.</param>
+sealed record Scope(DateTimeOffset Since, DateTimeOffset CutOff, bool Heal, string Actor);
+
+/// <summary>One difference between our books and a provider's, or within our own.</summary>
+/// <param name="Reason">One of <see cref="DifferenceModule.every"/>, <c>ledger</c> or <c>conservation</c>.</param>
+sealed record Finding(
+    string Reason,
+    string Entity,
+    string EntityId,
+    Guid? OrderId,
+    string Provider,
+    string? ProviderId,
+    string Ours,
+    string Theirs,
+    string Remedy,
+    bool Healed
+)
+{
+    /// <summary>Neither well already, nor likely to be in a moment.</summary>
+    public bool Counts => !Healed && Reason != "timing";
+}
+
+/// <summary>How much was laid side by side.</summary>
+sealed class Compared
+{
+    public int StripeTransfers { get; set; }
+    public int HyperswitchPayments { get; set; }
+    public int HyperswitchRefunds { get; set; }
+    public int Payouts { get; set; }
+    public int Orders { get; set; }
+
+    /// <summary>Lines of ours that the lists did not show, asked about one by one.</summary>
+    public int AskedAbout { get; set; }
+
+    /// <summary>Lines of the providers that have nothing to do with Veza.</summary>
+    public int NotOurs { get; set; }
+}
+
+/// <summary>What a run came to.</summary>
+sealed record Report(Scope Scope, Compared Compared, IReadOnlyList<Finding> Findings)
+{
+    public bool Agrees => !Findings.Any(finding => finding.Counts);
+}
+
+/// <summary>A provider or the database could not be asked, so nothing is known.</summary>
+sealed class CouldNotCompareException(string why) : Exception(why);

@@ -1,0 +1,95 @@
+using System.Text.Json;
+using Npgsql;
+using Veza.Adapters.Postgres;
+using Veza.Adapters.Stripe;
+using Veza.Domain.Reconciliation;
+
+namespace Veza.Host.Reconciling;
+
+/// <summary>
+/// Lays our books beside both providers', line by line and from both sides: what they list of a window, and what of ours
+/// has changed in it. Each order's own books are checked on the way.
+/// </summary>
+sealed class Reconciler(OurBooks ours, TransferComparison transfers, BuyerComparison buyers)
+{
+    const int Most = 200;
+
+    /// <exception cref="CouldNotCompareException">A provider or the database does not tell.</exception>
+    public async Task<Report> Run(Scope scope, Action<string> progress, CancellationToken cancellation)
+    {
+        try
+        {
+            return await Compare(scope, progress, cancellation);
+        }
+        catch (Exception error)
+            when (error is NpgsqlException or JsonException or InvalidDataException
+                || StripeConnect.IsPassing(error, cancellation)
+            )
+        {
+            throw new CouldNotCompareException(error.Message);
+        }
+    }
+
+    async Task<Report> Compare(Scope scope, Action<string> progress, CancellationToken cancellation)
+    {
+        var compared = new Compared();
+        var findings = new List<Finding>();
+        var sent = await transfers.FromTheirs(scope, compared, findings, progress, cancellation);
+        var paid = await buyers.Payments(scope, compared, findings, progress, cancellation);
+        var refunded = await buyers.Refunds(scope, compared, findings, progress, cancellation);
+        await transfers.Payouts(scope, compared, findings, cancellation);
+
+        Guid? after = null;
+        IReadOnlyList<Guid> orders;
+        do
+        {
+            orders = await ours.Touched(scope.Since, after, Most, cancellation);
+            var lines = (await ours.Orders(orders, [], cancellation)).Values;
+            await buyers.FromOurOrders(
+                scope,
+                compared,
+                lines.Where(line => !paid.Contains(line.Is.Id.Value)),
+                findings,
+                cancellation
+            );
+            await buyers.FromOurRefunds(
+                scope,
+                compared,
+                (await ours.Refunds([], orders, cancellation)).Where(line =>
+                    !refunded.Contains(line.Is.Id.Value)
+                ),
+                findings,
+                cancellation
+            );
+            await transfers.FromOurs(
+                scope,
+                compared,
+                (await ours.Transfers([], orders, [], cancellation)).Where(line =>
+                    !sent.Contains(line.Is.Id.Value)
+                ),
+                findings,
+                cancellation
+            );
+            findings.AddRange((await ours.Broken(orders, cancellation)).Select(Found));
+            compared.Orders += orders.Count;
+            progress($"{compared.Orders} orders of ours");
+            after = orders.Count > 0 ? orders[^1] : null;
+        } while (orders.Count == Most);
+
+        return new Report(scope, compared, findings);
+    }
+
+    static Finding Found(BrokenOrder broken) =>
+        new(
+            broken.Rule,
+            "order",
+            broken.OrderId.ToString(),
+            broken.OrderId,
+            "veza",
+            null,
+            $"{broken.Found} {broken.Currency}",
+            $"{broken.Expected} {broken.Currency}",
+            DifferenceModule.remedyWord(Remedy.NeedsOperator),
+            false
+        );
+}

@@ -1,0 +1,63 @@
+using System.Text.Json;
+using Veza.Adapters.Postgres;
+
+namespace Veza.Host.Reconciling;
+
+/// <summary>Runs a reconciliation and keeps what it found.</summary>
+sealed class ReconciliationDesk(Reconciler reconciler, ReconciliationRuns runs)
+{
+    static readonly JsonSerializerOptions Snake = new()
+    {
+        PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower,
+    };
+
+    /// <param name="trigger"><c>schedule</c>, <c>api</c> or <c>command</c>.</param>
+    public async Task<Guid> Begin(Guid id, Scope scope, string trigger, CancellationToken cancellation)
+    {
+        await runs.Prune(cancellation);
+        await runs.Begin(id, trigger, scope.Actor, scope.Heal, scope.Since, scope.CutOff, cancellation);
+        return id;
+    }
+
+    /// <summary>Null if it could not compare; the run says why.</summary>
+    public async Task<(Report? Report, string? Error)> Finish(
+        Guid id,
+        Scope scope,
+        Action<string> progress,
+        CancellationToken cancellation
+    )
+    {
+        try
+        {
+            var report = await reconciler.Run(scope, progress, cancellation);
+            await runs.End(
+                id,
+                report.Agrees ? "agree" : "differ",
+                JsonSerializer.Serialize(report.Compared, Snake),
+                null,
+                [.. report.Findings.Select(RowOf)],
+                cancellation
+            );
+            return (report, null);
+        }
+        catch (CouldNotCompareException error)
+        {
+            await runs.End(id, "failed", "{}", error.Message, [], cancellation);
+            return (null, error.Message);
+        }
+    }
+
+    static FindingRow RowOf(Finding finding) =>
+        new(
+            finding.Reason,
+            finding.Entity,
+            finding.EntityId,
+            finding.OrderId,
+            finding.Provider,
+            finding.ProviderId,
+            finding.Ours,
+            finding.Theirs,
+            finding.Remedy,
+            finding.Healed
+        );
+}

@@ -1,0 +1,241 @@
+using Veza.Adapters.Postgres;
+using Veza.Adapters.Storage;
+using Veza.Adapters.Stripe;
+using Veza.Domain;
+using Veza.Domain.Reconciliation;
+using Veza.Domain.Transfers;
+using Veza.Host.Settling;
+
+namespace Veza.Host.Reconciling;
+
+/// <summary>Sellers' transfers and payouts, line by line against Stripe's books.</summary>
+sealed class TransferComparison(OurBooks ours, StripeBooks stripe, TransferDesk transfers, PayoutDesk payouts)
+{
+    /// <summary>Every transfer at Stripe of the window. Answers which of ours were among them.</summary>
+    public async Task<HashSet<Guid>> FromTheirs(
+        Scope scope,
+        Compared compared,
+        List<Finding> findings,
+        Action<string> progress,
+        CancellationToken cancellation
+    )
+    {
+        var seen = new HashSet<Guid>();
+        string? after = null;
+        do
+        {
+            var page = await stripe.Transfers(scope.Since, scope.CutOff, after, cancellation);
+            var theirs = page.Items.Select(StripeJson.Transfer).ToList();
+            var known = await ours.Transfers(
+                theirs.Select(line => line.TransferId).OfType<Guid>(),
+                [],
+                theirs.Select(line => line.Fact.StripeId.Value),
+                cancellation
+            );
+            var orders = await ours.Orders(
+                theirs.Where(line => line.TransferId is null).Select(line => line.OrderNamed).OfType<Guid>(),
+                [],
+                cancellation
+            );
+            foreach (var line in theirs)
+            {
+                var match = known.FirstOrDefault(one => IsTheSame(one.Is, line));
+                if (match is not null)
+                {
+                    seen.Add(match.Is.Id.Value);
+                    findings.AddRange(await LayBeside(scope, match, line, cancellation));
+                }
+                else if (line.TransferId is { } lost)
+                {
+                    findings.Add(Unexplained("missing_here", lost.ToString(), line));
+                }
+                else if (line.OrderNamed is { } order && orders.ContainsKey(order))
+                {
+                    findings.Add(Unexplained("foreign", order.ToString(), line));
+                }
+                else
+                {
+                    compared.NotOurs++;
+                }
+            }
+
+            compared.StripeTransfers += theirs.Count;
+            progress($"{compared.StripeTransfers} transfers at Stripe");
+            after = page.Last;
+        } while (after is not null);
+
+        return seen;
+    }
+
+    /// <summary>Those of ours that Stripe's list did not show: older than the window, or not there.</summary>
+    public async Task FromOurs(
+        Scope scope,
+        Compared compared,
+        IEnumerable<Line<Transfer>> lines,
+        List<Finding> findings,
+        CancellationToken cancellation
+    )
+    {
+        foreach (var line in lines)
+        {
+            if (line.Is.ToRow().StripeTransferId is not { Length: > 0 } id)
+            {
+                findings.AddRange(
+                    Compare
+                        .transferMissing(scope.CutOff, line)
+                        .Select(difference => Found(difference, line.Is, null, false))
+                );
+                continue;
+            }
+
+            compared.AskedAbout++;
+            if (await stripe.Transfer(id, cancellation) is { } found)
+            {
+                findings.AddRange(await LayBeside(scope, line, StripeJson.Transfer(found), cancellation));
+            }
+            else
+            {
+                findings.AddRange(
+                    Compare
+                        .transferMissing(scope.CutOff, line)
+                        .Select(difference => Found(difference, line.Is, id, false))
+                );
+            }
+        }
+    }
+
+    public async Task Payouts(
+        Scope scope,
+        Compared compared,
+        List<Finding> findings,
+        CancellationToken cancellation
+    )
+    {
+        foreach (var line in await ours.Payouts(scope.Since, cancellation))
+        {
+            var row = line.Is.ToRow();
+            if (row.StripePayoutId is not { } id)
+            {
+                continue;
+            }
+
+            compared.Payouts++;
+            var found = await stripe.Payout(row.StripeAccountId, id, cancellation);
+            var seen = found is { } json ? StripeJson.Payout(json, row.StripeAccountId) : null;
+            var differences = seen is null
+                ? Compare.payoutMissing(scope.CutOff, line)
+                : Compare.payout(scope.CutOff, line, seen.Report);
+            foreach (var difference in differences)
+            {
+                var healed =
+                    scope.Heal
+                    && seen is not null
+                    && difference.Remedy.IsTellTheFact
+                    && IsHealed(await payouts.Observe(seen!, new Cause(scope.Actor), cancellation));
+                findings.Add(
+                    new(
+                        DifferenceModule.word(difference.Reason),
+                        "payout",
+                        row.Id.ToString(),
+                        null,
+                        "stripe",
+                        id,
+                        difference.Ours,
+                        difference.Theirs,
+                        DifferenceModule.remedyWord(difference.Remedy),
+                        healed
+                    )
+                );
+            }
+        }
+    }
+
+    /// <summary>
+    /// The page was read before our line, or after it: what differs is read again from both, theirs first, so that
+    /// whatever changed in between is young in ours.
+    /// </summary>
+    async Task<IEnumerable<Finding>> LayBeside(
+        Scope scope,
+        Line<Transfer> line,
+        SeenTransfer seen,
+        CancellationToken cancellation
+    )
+    {
+        var differences = Compare.transfer(scope.CutOff, line, LineOf(seen));
+        if (differences.All(difference => difference.Reason.IsTiming))
+        {
+            return differences.Select(difference => Found(difference, line.Is, Name(seen), false));
+        }
+
+        if (await stripe.Transfer(Name(seen), cancellation) is { } fresh)
+        {
+            seen = StripeJson.Transfer(fresh);
+        }
+
+        line = (await ours.Transfers([line.Is.Id.Value], [], [], cancellation))[0];
+        var findings = new List<Finding>();
+        foreach (var difference in Compare.transfer(scope.CutOff, line, LineOf(seen)))
+        {
+            var healed = scope.Heal && await Heal(difference, seen, new Cause(scope.Actor), cancellation);
+            findings.Add(Found(difference, line.Is, Name(seen), healed));
+        }
+
+        return findings;
+    }
+
+    async Task<bool> Heal(
+        Difference difference,
+        SeenTransfer seen,
+        Cause cause,
+        CancellationToken cancellation
+    ) =>
+        difference.Remedy.IsTellTheFact
+            ? IsHealed(await transfers.Observe(seen, cause, cancellation))
+            : difference.Remedy.IsLookIntoReversals
+                && IsHealed(await transfers.Notice(seen, cause, cancellation));
+
+    public static bool IsHealed(Conclusion? conclusion) =>
+        conclusion is { State: EventState.Processed or EventState.Known };
+
+    static bool IsTheSame(Transfer transfer, SeenTransfer seen) =>
+        transfer.Id.Value == seen.TransferId || transfer.ToRow().StripeTransferId == Name(seen);
+
+    static string Name(SeenTransfer seen) => seen.Fact.StripeId.Value;
+
+    static StripeTransferLine LineOf(SeenTransfer seen) =>
+        new(
+            seen.Fact,
+            seen.TransferId is { } id
+                ? Microsoft.FSharp.Core.FSharpOption<TransferId>.Some(TransferId.Of(id))
+                : Microsoft.FSharp.Core.FSharpOption<TransferId>.None,
+            seen.AmountReversed
+        );
+
+    static Finding Found(Difference difference, Transfer transfer, string? stripeId, bool healed) =>
+        new(
+            DifferenceModule.word(difference.Reason),
+            "transfer",
+            transfer.Id.Value.ToString(),
+            transfer.Order.Value,
+            "stripe",
+            stripeId,
+            difference.Ours,
+            difference.Theirs,
+            DifferenceModule.remedyWord(difference.Remedy),
+            healed
+        );
+
+    static Finding Unexplained(string reason, string id, SeenTransfer seen) =>
+        new(
+            reason,
+            reason == "foreign" ? "order" : "transfer",
+            id,
+            seen.OrderNamed,
+            "stripe",
+            Name(seen),
+            "",
+            $"{seen.Fact.Amount} {seen.Fact.Currency} to {seen.Fact.Destination}",
+            DifferenceModule.remedyWord(Remedy.NeedsOperator),
+            false
+        );
+}
