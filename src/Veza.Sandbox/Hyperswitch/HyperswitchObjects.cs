@@ -92,6 +92,9 @@ static class HyperswitchShapes
         {
             ["payment_id"] = payment.Id,
             ["merchant_id"] = "merchant_sandbox",
+            ["processor_merchant_id"] = "merchant_sandbox",
+            ["attempt_count"] = 1,
+            ["payment_method"] = "card",
             ["status"] = payment.Status,
             ["amount"] = payment.Amount,
             ["net_amount"] = payment.Amount,
