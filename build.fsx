@@ -169,6 +169,10 @@ Target.create "Demo" (fun _ -> run (sandbox ()) ([ "demo"; "--veza"; veza () ] @
 Target.description "Run PostgreSQL, the simulated providers and the host until Ctrl-C"
 Target.create "Sandbox" (fun _ -> run (sandbox ()) ([ "run"; "--veza"; veza () ] @ forProgram))
 
+Target.description
+    "Kill a real host again and again while both providers misbehave, then reconcile: -- --minutes M --seed S"
+Target.create "Chaos" (fun _ -> run (sandbox ()) ([ "chaos"; "--veza"; veza () ] @ forProgram))
+
 Target.description "Measure webhook intake, processing and draining beside their yardsticks"
 Target.create "Bench" (fun _ ->
     dotnet [ "build"; "Veza.sln"; "-nologo"; "-v"; "quiet"; "-c"; "Release" ]
@@ -223,6 +227,8 @@ Target.create "Verify" ignore
 "Postgres" ==> "Test" |> ignore
 "Build" ==> "Demo" |> ignore
 "Postgres" ==> "Demo" |> ignore
+"Build" ==> "Chaos" |> ignore
+"Postgres" ==> "Chaos" |> ignore
 "Build" ==> "Sandbox" |> ignore
 "Postgres" ==> "Sandbox" |> ignore
 "Restore" ==> "Bench" |> ignore

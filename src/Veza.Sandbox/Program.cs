@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Diagnostics;
 using Spectre.Console;
 using Veza.Sandbox;
+using Veza.Sandbox.Chaos;
 using Veza.Sandbox.Demo;
 
 var veza = new Option<string>("--veza") { Description = "The veza executable", Required = true };
@@ -46,11 +47,41 @@ var providers = new Command("providers", "Runs only the simulated Hyperswitch an
 };
 providers.SetAction((parsed, cancellation) => Commands.Providers(parsed.GetValue(port), cancellation));
 
+var minutes = new Option<double>("--minutes")
+{
+    Description = "How long the chaos lasts",
+    DefaultValueFactory = _ => 1,
+};
+var seed = new Option<int>("--seed")
+{
+    Description = "What goes wrong and when",
+    DefaultValueFactory = _ => 1,
+};
+var chaos = new Command(
+    "chaos",
+    "Drives a real host while both providers misbehave and the host is killed, then heals and reconciles"
+)
+{
+    veza,
+    minutes,
+    seed,
+};
+chaos.SetAction(
+    (parsed, cancellation) =>
+        Commands.Chaos(
+            parsed.GetRequiredValue(veza),
+            TimeSpan.FromMinutes(parsed.GetValue(minutes)),
+            parsed.GetValue(seed),
+            cancellation
+        )
+);
+
 return await new RootCommand("Simulated Hyperswitch and Stripe Connect, and the demo that plays on them.")
 {
     demo,
     run,
     providers,
+    chaos,
 }
     .Parse(args)
     .InvokeAsync();
@@ -75,7 +106,46 @@ static class Commands
         ["STRIPE_TIMEOUT"] = "3s",
         ["HYPERSWITCH_TIMEOUT"] = "3s",
         ["STRIPE_RATE_LIMIT"] = "100",
+        ["ASK_INTERVAL"] = "2s",
+        ["EVENT_WALK_INTERVAL"] = "2s",
+        ["RECONCILE_INTERVAL"] = "10s",
+        ["RECONCILE_GRACE"] = "3s",
     };
+
+    public static async Task<int> Chaos(
+        string veza,
+        TimeSpan length,
+        int seed,
+        CancellationToken cancellation
+    )
+    {
+        var time = Stopwatch.StartNew();
+        var console = AnsiConsole.Console;
+        console.Profile.Width = Math.Max(console.Profile.Width, 110);
+        try
+        {
+            var settings = new Dictionary<string, string>(Hurried) { ["STRIPE_RATE_LIMIT"] = "400" };
+            await using var stage = await Stage.Raise(veza, settings, 0, cancellation);
+            using var shop = new Shop(
+                stage.Veza.Address,
+                stage.ServiceKey,
+                stage.OperatorKey,
+                stage.Providers.HyperswitchUrl
+            );
+            var agree = await new ChaosRun(stage, shop, console, seed, length).Play(cancellation);
+            console.MarkupLine(
+                agree
+                    ? $"[green bold]Veza, Hyperswitch and Stripe agree.[/] {time.Elapsed.TotalSeconds:F0} s."
+                    : $"[red bold]They do not agree.[/] The host's log: {stage.Veza.LogFile}"
+            );
+            return agree ? 0 : 1;
+        }
+        catch (InvalidOperationException error)
+        {
+            console.MarkupLineInterpolated($"[red]{error.Message}[/]");
+            return 1;
+        }
+    }
 
     public static async Task<int> Demo(string veza, int orders, bool stay, CancellationToken cancellation)
     {

@@ -46,8 +46,7 @@ let private conforms file name (answer: string) =
         let! (schema: JsonSchema) = schema file name
         let errors = schema.Validate(answer, SchemaType.OpenApi3)
         // The document asks for at least 100 to be capturable, which no captured payment's answer can be.
-        let isQuirk (error: Validation.ValidationError) =
-            string error.Path = "#/amount_capturable" || string error.Path = "#/data[0].amount_capturable"
+        let isQuirk (error: Validation.ValidationError) = string error.Path = "#/amount_capturable"
         let found =
             String.Join(
                 "; ",
@@ -114,7 +113,9 @@ let tests =
                 let! json = get wire $"/hyperswitch/refunds/{(ProviderRefundId.For refund.Id).Value}" ""
                 do! conforms "hyperswitch-v1.json" "RefundResponse" json
                 let! listed = get wire "/hyperswitch/payments/list" ""
-                do! conforms "hyperswitch-v1.json" "PaymentListResponse" listed
+                use list = Text.Json.JsonDocument.Parse listed
+                for payment in list.RootElement.GetProperty("data").EnumerateArray() do
+                    do! conforms "hyperswitch-v1.json" "PaymentsResponse" (payment.GetRawText())
                 use http = new HttpClient()
                 http.DefaultRequestHeaders.TryAddWithoutValidation("api-key", "snd") |> ignore
                 use! refunds =

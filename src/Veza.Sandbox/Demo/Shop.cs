@@ -66,6 +66,30 @@ sealed class Shop(string veza, string serviceKey, string operatorKey, string hyp
             cancellation
         );
 
+    public Task PayOut(
+        string seller,
+        long amount,
+        string currency,
+        string key,
+        CancellationToken cancellation
+    ) =>
+        Send(
+            operations,
+            HttpMethod.Post,
+            "/api/v1/payouts",
+            new JsonObject
+            {
+                ["seller_id"] = seller,
+                ["amount"] = amount,
+                ["currency"] = currency,
+            },
+            key,
+            cancellation
+        );
+
+    public async Task<JsonElement> GetAsOperator(string path, CancellationToken cancellation) =>
+        await operations.GetFromJsonAsync<JsonElement>(path, cancellation);
+
     public async Task<JsonElement> Get(string path, CancellationToken cancellation) =>
         await api.GetFromJsonAsync<JsonElement>(path, cancellation);
 
@@ -87,6 +111,14 @@ sealed class Shop(string veza, string serviceKey, string operatorKey, string hyp
 
         return found;
     }
+
+    /// <summary>A minute, at four a second.</summary>
+    const int Tries = 240;
+
+    /// <summary>Nobody knows yet, or the first request of this key has not been finished by its host.</summary>
+    static bool IsPassing(int status, string text) =>
+        status is 500 or 502 or 503
+        || (status == 409 && text.Contains("idempotency_key_in_use", StringComparison.Ordinal));
 
     /// <summary>Repeats what found nobody there, as a caller with an Idempotency-Key may.</summary>
     static async Task<JsonElement> Send(
@@ -118,14 +150,14 @@ sealed class Shop(string veza, string serviceKey, string operatorKey, string hyp
                     return JsonDocument.Parse(text.Length == 0 ? "{}" : text).RootElement;
                 }
 
-                if ((int)response.StatusCode is not (503 or 409) || tries >= 40)
+                if (!IsPassing((int)response.StatusCode, text) || tries >= Tries)
                 {
                     throw new InvalidOperationException(
                         $"{method} {path}: {(int)response.StatusCode} {text}"
                     );
                 }
             }
-            catch (HttpRequestException) when (tries < 40)
+            catch (Exception error) when (error is HttpRequestException or IOException && tries < Tries)
             {
                 // The host is being restarted.
             }

@@ -45,15 +45,25 @@ public sealed class VezaProcess : IAsyncDisposable
     /// <exception cref="InvalidOperationException">It ended with another code than 0.</exception>
     public async Task<string> Run(IReadOnlyList<string> arguments, CancellationToken cancellation)
     {
+        var (code, output, errors) = await Ask(arguments, cancellation);
+        return code == 0
+            ? output
+            : throw new InvalidOperationException(
+                $"veza {string.Join(' ', arguments)} failed: {errors}{output}"
+            );
+    }
+
+    /// <summary>Runs a command to its end, however it ends.</summary>
+    public async Task<(int Code, string Output, string Errors)> Ask(
+        IReadOnlyList<string> arguments,
+        CancellationToken cancellation
+    )
+    {
         using var command = Process.Start(StartInfo(arguments))!;
         var output = command.StandardOutput.ReadToEndAsync(cancellation);
         var errors = await command.StandardError.ReadToEndAsync(cancellation);
         await command.WaitForExitAsync(cancellation);
-        return command.ExitCode == 0
-            ? (await output).Trim()
-            : throw new InvalidOperationException(
-                $"veza {string.Join(' ', arguments)} failed: {errors}{await output}"
-            );
+        return (command.ExitCode, (await output).Trim(), errors.Trim());
     }
 
     /// <summary>Returns when the host is ready to serve.</summary>

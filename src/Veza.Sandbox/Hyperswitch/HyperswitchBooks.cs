@@ -322,6 +322,21 @@ public sealed class HyperswitchBooks(
         }
     }
 
+    /// <summary>The same for one of those that have succeeded. False if there is none.</summary>
+    public bool ReturnAny(int chance)
+    {
+        List<string> succeeded;
+        lock (gate)
+        {
+            succeeded =
+            [
+                .. refunds.Values.Where(refund => refund.Status == "succeeded").Select(refund => refund.Id),
+            ];
+        }
+
+        return succeeded.Count > 0 && Return(succeeded[chance % succeeded.Count]);
+    }
+
     /// <summary>Somebody refunds at the dashboard. Null if the payment cannot give so much back.</summary>
     public string? RefundByHand(string payment, long amount)
     {
