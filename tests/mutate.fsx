@@ -16,6 +16,7 @@ if Array.contains "--help" arguments then
     printfn "  --every N    only every Nth mutation (default 1)"
     printfn "  --from K     begin with the Kth of them (default 0)"
     printfn "  --only FILE  only mutations of this file of src/Veza.Domain.fs"
+    printfn "  --again LOG  only mutations like those that survived in the log of an earlier run"
     printfn "  --planted    the bugs of docs/verification.md, each of which a named test must catch"
     exit 0
 
@@ -324,11 +325,27 @@ if Array.contains "--planted" arguments then
     Directory.Delete(temporary, true)
     exit (if missed.IsEmpty then 0 else 1)
 
+/// (file, what was done) of each that survived: lines move between two runs.
+let survivedBefore =
+    match valueOf "--again" "" with
+    | "" -> None
+    | log ->
+        Some(
+            set [
+                for line in File.ReadLines log do
+                    let found = Regex.Match(line, @"^survived  (?:src/Veza\.Domain\.fs/)?(\S+?):\d+  (.+)$")
+                    if found.Success then
+                        found.Groups[1].Value, found.Groups[2].Value
+            ]
+        )
+
 let every = int (valueOf "--every" "1")
 let skipped = int (valueOf "--from" "0")
 
 let chosen =
     mutations
+    |> List.filter (fun mutation ->
+        survivedBefore |> Option.forall (fun before -> before.Contains((mutation.File, mutation.What))))
     |> List.indexed
     |> List.filter (fun (place, _) -> place % every = skipped % every)
     |> List.map snd

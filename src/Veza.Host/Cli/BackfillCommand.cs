@@ -101,7 +101,8 @@ static class BackfillCommand
             when (error is NpgsqlException || StripeConnect.IsPassing(error, cancellation))
         {
             await System.Console.Error.WriteLineAsync(
-                $"It could not go on: {error.Message}{(file is null ? "" : $" The next run with --report {file} goes on from here.")}"
+                $"It could not go on: {error.Message}"
+                    + (file is null ? "" : $" The next run with --report {file} goes on from here.")
             );
             return 1;
         }
@@ -141,8 +142,9 @@ static class BackfillCommand
         else
         {
             var matches = one.Matches.Count == 0 ? "–" : string.Join(", ", one.Matches);
+            var transfer = one.Transfer;
             AnsiConsole.MarkupLineInterpolated(
-                $"{one.Transfer.Id}  {one.Transfer.SellerId}  {one.Transfer.Amount} {one.Transfer.Currency}  {one.Outcome}  {matches}"
+                $"{transfer.Id}  {transfer.SellerId}  {transfer.Amount} {transfer.Currency}  {one.Outcome}  {matches}"
             );
         }
     }

@@ -333,8 +333,9 @@ static class SmokeCommand
 
                 if (time.Elapsed > limit)
                 {
+                    var state = found.ToString();
                     throw new StepFailedException(
-                        $"not within {patience.TotalSeconds:F0} s; {path} says {found.ToString()[..Math.Min(600, found.ToString().Length)]}"
+                        $"not within {patience.TotalSeconds:F0} s; {path} says {state[..Math.Min(600, state.Length)]}"
                     );
                 }
 

@@ -1,0 +1,202 @@
+/// Everything that one order concerns, in memory, with books of its own: payments, refunds and disputes happen to it.
+module Veza.Domain.Tests.SettlementWorld
+
+open System
+open Expecto
+open Veza.Domain
+open Veza.Domain.Disputes
+open Veza.Domain.Ledger
+open Veza.Domain.Licenses
+open Veza.Domain.Orders
+open Veza.Domain.Refunds
+open Veza.Domain.Transfers
+open Veza.Domain.Tests.Histories
+
+/// Everything one order concerns, and its books.
+type World = {
+    Order: Order
+    Licenses: Map<LicenseId, License>
+    Transfers: Map<TransferId, Transfer>
+    Refunds: Map<RefundId, Refund>
+    Disputes: Dispute list
+    Postings: Posting list
+}
+
+let fact (order: Order) = {
+    Payment = (PaymentId.For order.Id).Value
+    Amount = order.Total
+    Currency = order.Currency.Code
+    OrderNamed = order.Id.Value.ToString "D"
+}
+
+let take world (effect: Effect) = {
+    world with
+        Order = effect.Order |> Option.defaultValue world.Order
+        Licenses =
+            (world.Licenses, effect.Granted @ effect.Revoked @ effect.Restored)
+            ||> List.fold (fun licenses license -> Map.add license.Id license licenses)
+        Transfers =
+            (world.Transfers, List.map snd effect.Claimed @ effect.Scheduled)
+            ||> List.fold (fun transfers transfer -> Map.add transfer.Id transfer transfers)
+        Refunds =
+            (world.Refunds, Option.toList effect.Refund)
+            ||> List.fold (fun refunds refund -> Map.add refund.Id refund refunds)
+        Postings = world.Postings @ effect.Postings
+}
+
+let settle world verdict =
+    match verdict with
+    | Settled effect -> take world effect
+    | AlreadyKnown -> world
+    | Quarantined why -> failtest $"quarantined: {why}"
+
+let start basket = {
+    Order = orderOf basket |> advance PaymentRequested
+    Licenses = Map.empty
+    Transfers = Map.empty
+    Refunds = Map.empty
+    Disputes = []
+    Postings = []
+}
+
+let pay world =
+    Settlement.paymentSucceeded now TimeSpan.Zero (fact world.Order) world.Order |> settle world
+
+let values map = map |> Map.toList |> List.map snd
+
+let request number request world =
+    match Order.planRefund request world.Order with
+    | Error _ -> world
+    | Ok(scope, shares) ->
+        let id = RefundId(guid number)
+        let amount = { Minor = shares |> List.sumBy _.Amount; Currency = world.Order.Currency }
+        let refund = Refund.reserve id world.Order.Id amount scope shares None refundRules now
+        let reservation = { Refund = id; Scope = scope; Shares = shares }
+        {
+            world with
+                Order = advance (RefundReserved reservation) world.Order
+                Refunds = Map.add id refund world.Refunds
+        }
+
+let report says number world =
+    match Map.tryFind (RefundId(guid number)) world.Refunds with
+    | None -> world
+    | Some refund ->
+        let report = {
+            Amount = refund.Amount.Minor
+            Currency = world.Order.Currency.Code
+            Payment = (PaymentId.For world.Order.Id).Value
+            Says = says
+        }
+        Settlement.refundReported
+            refundRules
+            rules
+            now
+            report
+            refund
+            world.Order
+            (values world.Licenses)
+            (values world.Transfers)
+        |> settle world
+
+/// Stripe does what every transfer asks for, until none asks for anything.
+let rec work world =
+    let step world (transfer: Transfer) =
+        let claimed = Transfer.claimed rules now transfer
+        let signal =
+            match Transfer.duty claimed with
+            | Some(SendTransfer _ | FindTransfer _) -> Some(TransferAnswered(Accepted(tr 1)))
+            | Some(SendReversal _ | FindReversal _) ->
+                Some(ReversalAnswered(Accepted(trr (world.Postings.Length + 1))))
+            | Some ReportMissingId
+            | None -> None
+        match signal |> Option.map (fun signal -> Transfer.apply rules now signal claimed) with
+        | Some(Transfers.Advanced(next, movements)) -> {
+            world with
+                Transfers =
+                    (world.Transfers, next :: Transfer.compensations movements next now)
+                    ||> List.fold (fun transfers transfer -> Map.add transfer.Id transfer transfers)
+                Postings = world.Postings @ Ledger.ofMovements next movements
+          }
+        | Some(Transfers.Unchanged | Transfers.Refused _)
+        | None -> world
+    let next = world.Transfers |> values |> List.fold step world
+    if next = world then world else work next
+
+let balance account world =
+    world.Postings |> List.filter (fun posting -> posting.Account = account) |> List.sumBy _.Amount
+
+let sellersHold world =
+    values world.Transfers
+    |> List.sumBy (fun transfer ->
+        match transfer.Status with
+        | TransferStatus.Completed _
+        | ReversalPending _
+        | Reversed _ -> transfer.Sendable - transfer.Returned
+        | TransferStatus.Pending _
+        | TransferStatus.Failed _
+        | PermanentlyFailed _
+        | TransferStatus.Cancelled
+        | WrittenOff _ -> 0L)
+
+/// A worker has taken everything that is due and died.
+let taken world = {
+    world with
+        Transfers = world.Transfers |> Map.map (fun _ transfer -> Transfer.claimed rules now transfer)
+}
+
+let failed = HasFailed(because OtherCause)
+let opened = { Stage = Dispute; Ruling = Opened }
+let lost = { Stage = Dispute; Ruling = LostByUs }
+let won = { Stage = Dispute; Ruling = WonByUs }
+let wonLater = { Stage = Arbitration; Ruling = WonByUs }
+let asking = { DisputeRules.AskEvery = TimeSpan.FromHours 12. }
+
+let takeDispute world verdict =
+    match verdict with
+    | Settled effect ->
+        let world = take world effect.Rest
+        {
+            world with
+                Disputes = [ effect.Dispute ]
+                Refunds =
+                    (world.Refunds, Option.toList effect.Imposed)
+                    ||> List.fold (fun refunds refund -> Map.add refund.Id refund refunds)
+        }
+    | AlreadyKnown -> world
+    | Quarantined why -> failtest $"quarantined: {why}"
+
+let disputed amount fact world =
+    let amount = { Minor = amount; Currency = euro }
+    DisputeSettlement.raised
+        rules
+        now
+        (DisputeId(guid 77))
+        "dp_1"
+        amount
+        fact
+        asking
+        world.Order
+        (values world.Licenses)
+        (values world.Transfers)
+    |> takeDispute world
+
+let ruled fact world =
+    let dispute = List.head world.Disputes
+    let imposed =
+        match dispute.Status with
+        | Lost refund -> Map.tryFind refund world.Refunds
+        | Open _
+        | Won -> None
+    DisputeSettlement.ruled
+        refundRules
+        rules
+        asking
+        now
+        fact
+        dispute
+        imposed
+        world.Order
+        (values world.Licenses)
+        (values world.Transfers)
+    |> takeDispute world
