@@ -126,6 +126,49 @@ let tests =
                 let! _, home, _ = browser.Get "/"
                 Expect.stringContains home "1 webhook to look at" "and says so where one looks first"
             })
+        play
+            "shows whether the books agree, compares them, and processes a webhook again, in the operator's name"
+            [ "RECONCILE_INTERVAL", "1h"; "RECONCILE_GRACE", "1ms"; "EVENT_WALK_INTERVAL", "1h" ]
+            (fun scene ->
+                task {
+                    let! order = scene.SettledOrder()
+                    use browser = new Browser(scene.Address)
+                    let! _ = browser.SignIn(scene.Key "operator")
+                    let! _, before, _ = browser.Get "/console/books"
+                    Expect.stringContains before "Not compared yet" ""
+                    let! asked, _, location =
+                        browser.Submit("/console/books", "/console/books/compare", [], true)
+                    Expect.equal (asked, location) (302, "/console/books?notice=comparing") ""
+                    let shows (words: string) path =
+                        scene.Until(
+                            words,
+                            fun () ->
+                                task {
+                                    let! _, page, _ = browser.Get path
+                                    return page.Contains words
+                                }
+                        )
+                    do! shows "The books agree" "/console/books"
+                    let! shown = scene.Get $"/api/v1/orders/{order}"
+                    let payment = text "payment_id" (shown.Body.GetProperty "payment")
+                    scene.World.Hyperswitch.RefundByHand(payment, 500L) |> ignore
+                    let! _ =
+                        browser.Submit("/console/books", "/console/books/compare", [ "heal", "yes" ], true)
+                    do! shows "1 difference" "/console/books"
+                    do! shows "a person must look" "/console/books"
+                    do! shows "The books disagree" "/"
+                    let! found, runbook, _ = browser.Get "/console/runbooks/books_disagree"
+                    Expect.equal found 200 ""
+                    Expect.stringContains runbook "missing_here" "what to do is at hand"
+                    do! shows "unknown refund" "/console/webhooks"
+                    let! id =
+                        scene.Scalar<int64> "select seq from webhook_events where state = 'parked' limit 1"
+                    let! again, _, _ =
+                        browser.Submit("/console/webhooks", $"/console/webhooks/{id}/replay", [], true)
+                    Expect.equal again 302 ""
+                    do! shows "processed again 1" "/console/webhooks"
+                    do! shows "key:Operator" "/console/webhooks"
+                })
         play "ends a session with its key" [] (fun scene ->
             task {
                 use browser = new Browser(scene.Address)

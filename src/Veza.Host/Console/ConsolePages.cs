@@ -8,7 +8,9 @@ using Veza.Adapters.Postgres;
 using Veza.Domain.Transfers;
 using Veza.Host.Api;
 using Veza.Host.Console.Pages;
+using Veza.Host.Reconciling;
 using Veza.Host.Settling;
+using Veza.Host.Workers;
 
 namespace Veza.Host.Console;
 
@@ -70,6 +72,11 @@ static class ConsolePages
         app.MapGet("/", Overview).RequireAuthorization();
         app.MapGet("/console/transfers/{id:guid}", Transfer).RequireAuthorization();
         app.MapGet("/console/webhooks", Events).RequireAuthorization();
+        app.MapPost("/console/webhooks/{id:long}/replay", Replay).RequireAuthorization();
+        app.MapGet("/console/books", Books).RequireAuthorization();
+        app.MapGet("/console/books/{id:guid}", Books).RequireAuthorization();
+        app.MapPost("/console/books/compare", CompareBooks).RequireAuthorization();
+        app.MapGet("/console/runbooks/{alarm}", Runbook).RequireAuthorization();
         app.MapPost("/console/transfers/{id:guid}/retry", Retry).RequireAuthorization();
         app.MapPost("/console/transfers/{id:guid}/write-off", WriteOff).RequireAuthorization();
         app.MapGet("/console/sign-in", Welcome);
@@ -82,6 +89,7 @@ static class ConsolePages
         HttpContext context,
         Views views,
         WebhookLog log,
+        ReconciliationRuns runs,
         ClaimsPrincipal user,
         CancellationToken cancellation
     )
@@ -102,20 +110,99 @@ static class ConsolePages
                 Counts = (IReadOnlyDictionary<string, long>)await views.CountTransfers(cancellation),
                 Transfers = (IReadOnlyList<JsonElement>)[.. page.Items.Select(Parse)],
                 Status = status,
+                Disagrees = await runs.Last(cancellation) is { } last
+                    && Parse(last).Text("status") is "differ" or "failed",
                 ToLookAt = (await log.ToLookAt(cancellation)).Count,
                 Next = page.HasMore ? Requests.Cursor(page.Last!.Value.ToByteArray()) : null,
             }
         );
     }
 
-    static async Task<IResult> Events(WebhookLog log, ClaimsPrincipal user, CancellationToken cancellation) =>
+    static async Task<IResult> Events(
+        WebhookLog log,
+        ClaimsPrincipal user,
+        CancellationToken cancellation,
+        string? notice = null
+    ) =>
         new RazorComponentResult<Events>(
             new
             {
                 Operator = NameOf(user),
                 Found = (IReadOnlyList<JsonElement>)[.. (await log.ToLookAt(cancellation)).Select(Parse)],
+                Notice = notice switch
+                {
+                    "replayed" => "It is being processed again.",
+                    "refused" => "Meanwhile it has had its effect, so nothing was done.",
+                    _ => null,
+                },
             }
         );
+
+    static async Task<IResult> Replay(
+        long id,
+        [FromForm] IFormCollection form,
+        WebhookLog log,
+        Wakes wakes,
+        ClaimsPrincipal user,
+        CancellationToken cancellation
+    )
+    {
+        var replayed = await log.Replay(new WebhookFilter(id), ActorOf(user), cancellation);
+        wakes.Inbox.Tap();
+        return Results.Redirect($"/console/webhooks?notice={(replayed > 0 ? "replayed" : "refused")}");
+    }
+
+    /// <summary>The last run that ended, or one of those before it.</summary>
+    static async Task<IResult> Books(
+        ReconciliationRuns runs,
+        Alarms alarms,
+        ClaimsPrincipal user,
+        CancellationToken cancellation,
+        Guid? id = null,
+        string? notice = null
+    )
+    {
+        var shown = id is { } asked ? await runs.Find(asked, cancellation) : await runs.Last(cancellation);
+        return new RazorComponentResult<Books>(
+            new
+            {
+                Operator = NameOf(user),
+                Last = shown is null ? (JsonElement?)null : Parse(shown),
+                Runs = (IReadOnlyList<JsonElement>)[.. (await runs.Latest(60, cancellation)).Select(Parse)],
+                Raised = await alarms.Raised(cancellation),
+                Walk = Parse(await runs.EventWalk(cancellation)),
+                Notice = notice == "comparing" ? "The books are being compared; this page follows." : null,
+            }
+        );
+    }
+
+    static async Task<IResult> CompareBooks(
+        [FromForm] IFormCollection form,
+        Settings settings,
+        ReconciliationDesk desk,
+        Bookkeeper bookkeeper,
+        TimeProvider clock,
+        ClaimsPrincipal user,
+        CancellationToken cancellation
+    )
+    {
+        var now = clock.GetUtcNow();
+        var scope = new Scope(
+            now.AddDays(-30),
+            now - settings.ReconcileGrace,
+            form["heal"] == "yes",
+            ActorOf(user)
+        );
+        bookkeeper.Ask(await desk.Begin(Guid.CreateVersion7(now), scope, "api", cancellation), scope);
+        return Results.Redirect("/console/books?notice=comparing");
+    }
+
+    /// <summary>As it stands in the repository: text that can be read as it is.</summary>
+    static IResult Runbook(string alarm)
+    {
+        var text = typeof(ConsolePages).Assembly.GetManifestResourceStream($"runbooks/{alarm}.md");
+        return text is null ? Results.NotFound() : Results.Stream(text, "text/plain; charset=utf-8");
+    }
 
     static async Task<IResult> Transfer(
         Guid id,
@@ -167,7 +254,7 @@ static class ConsolePages
         CancellationToken cancellation
     )
     {
-        var answer = await desk.Tell(id, signal, $"key:{NameOf(user)}", note, cancellation);
+        var answer = await desk.Tell(id, signal, ActorOf(user), note, cancellation);
         var refused = answer is not TransferTold.Done;
         return Results.Redirect($"/console/transfers/{id}?notice={(refused ? "refused" : done)}");
     }
@@ -234,4 +321,6 @@ static class ConsolePages
     }
 
     static string NameOf(ClaimsPrincipal user) => user.Identity?.Name ?? "";
+
+    static string ActorOf(ClaimsPrincipal user) => $"key:{NameOf(user)}";
 }

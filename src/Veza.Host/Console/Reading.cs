@@ -14,6 +14,9 @@ static class Reading
 
     public static long Number(this JsonElement thing, string name) => thing.GetProperty(name).GetInt64();
 
+    /// <summary>Whether a finding of a reconciliation is mended.</summary>
+    public static bool Healed(this JsonElement finding) => finding.GetProperty("healed").GetBoolean();
+
     public static IReadOnlyList<JsonElement> Items(this JsonElement thing, string name) =>
         [.. thing.GetProperty(name).EnumerateArray()];
 
