@@ -166,6 +166,9 @@ static class Commands
             );
             await new Story(stage, shop, console, orders).Play(cancellation);
             var agree = await new Comparison(stage, shop, console).Show(cancellation);
+            var (code, output, _) = await stage.Veza.Ask(["reconcile"], cancellation);
+            console.WriteLine($"$ veza reconcile\n{output}");
+            agree &= code == 0;
             console.MarkupLine(
                 agree
                     ? $"[green bold]Veza, Hyperswitch and Stripe agree to the cent.[/] {time.Elapsed.TotalSeconds:F0} s."

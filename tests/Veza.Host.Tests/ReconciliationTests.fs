@@ -268,6 +268,61 @@ let tests =
                             $"""select actor from transitions where entity_id = '{refund.Text "id"}' order by seq desc limit 1"""
                     Expect.equal actor "reconciliation" "attributed"
                 })
+        play
+            "what differs differs until it is mended, or a person says that it is settled"
+            [ "EVENT_WALK_INTERVAL", "1h"; "RECONCILE_INTERVAL", "300ms"; "RECONCILE_GRACE", "20ms" ]
+            (fun scene ->
+                task {
+                    let! order = scene.SettledOrder()
+                    let! shown = scene.Get $"/api/v1/orders/{order}"
+                    let payment = text "payment_id" (shown.Body.GetProperty "payment")
+                    scene.World.Hyperswitch.RefundByHand(payment, 500L) |> ignore
+                    let last () =
+                        task {
+                            let! answer = scene.As("operator", "GET", "/api/v1/reconciliation", "")
+                            return answer.Body.GetProperty "last_run"
+                        }
+                    let isDifferent (run: JsonElement) =
+                        run.ValueKind = JsonValueKind.Object && text "status" run = "differ"
+                    do!
+                        scene.Until(
+                            "it is found",
+                            fun () ->
+                                task {
+                                    let! run = last ()
+                                    return isDifferent run
+                                }
+                        )
+                    do! Task.Delay 1500
+                    let! later = last ()
+                    Expect.isTrue (isDifferent later) "runs later it is still told"
+                    let path = $"""/api/v1/reconciliation/runs/{text "id" later}/findings/0/acknowledge"""
+                    let! bare = scene.As("operator", "POST", path, "")
+                    Expect.equal bare.Status 422 "with a note"
+                    let! settled = scene.As("operator", "POST", path, """{"note":"by support"}""")
+                    Expect.equal settled.Status 200 ""
+                    do!
+                        scene.Until(
+                            "it counts no more",
+                            fun () ->
+                                task {
+                                    let! run = last ()
+                                    return text "status" run = "agree" && number "differences" run = 0L
+                                }
+                        )
+                    let! actor = scene.Scalar<string> "select actor from reconciliation_acknowledgements"
+                    Expect.equal actor "key:Operator" "attributed"
+                    scene.World.Hyperswitch.RefundByHand(payment, 7L) |> ignore
+                    do!
+                        scene.Until(
+                            "another one is another difference",
+                            fun () ->
+                                task {
+                                    let! run = last ()
+                                    return isDifferent run
+                                }
+                        )
+                })
         play "from the command line: 0 agree, 2 differ, 1 not compared" quiet (fun scene ->
             task {
                 let! order = scene.SettledOrder()

@@ -157,8 +157,10 @@ public sealed class Alarms(NpgsqlDataSource database, TimeProvider clock)
                 Alarm.BooksDisagree,
                 """
                 finished_at, id::text from (
-                    select * from reconciliation_runs where verdict <> 'running' order by id desc limit 1) r
-                where verdict in ('differ', 'failed') and finished_at <= $1 and $2 >= $1
+                    select * from reconciliation_runs where verdict <> 'running' order by finished_at desc limit 1) r
+                where finished_at <= $1 and $2 >= $1 and (verdict = 'failed' or exists (
+                    select from reconciliation_findings f where f.run_id = r.id and not f.healed
+                        and f.acknowledged_by is null and f.reason <> 'timing'))
                 """,
                 Patient(Alarm.BooksDisagree)
             ),

@@ -14,7 +14,8 @@ public sealed record FindingRow(
     string Ours,
     string Theirs,
     string Remedy,
-    bool Healed
+    bool Healed,
+    string? AcknowledgedBy
 );
 
 /// <summary>The runs of reconciliation and what they found.</summary>
@@ -25,14 +26,15 @@ public sealed class ReconciliationRuns(NpgsqlDataSource database, TimeProvider c
         'cut_off', r.cut_off, 'compared', r.compared, 'error', r.error, 'started_at', r.started_at,
         'finished_at', r.finished_at,
         'differences', (select count(*) from reconciliation_findings f
-            where f.run_id = r.id and not f.healed and f.reason <> 'timing'),
+            where f.run_id = r.id and not f.healed and f.acknowledged_by is null and f.reason <> 'timing'),
         'healed', (select count(*) from reconciliation_findings f where f.run_id = r.id and f.healed)
         """;
 
     const string Findings = """
         (select coalesce(json_agg(json_build_object('reason', f.reason, 'entity', f.entity, 'entity_id', f.entity_id,
             'order_id', f.order_id, 'provider', f.provider, 'provider_id', f.provider_id, 'ours', f.ours,
-            'theirs', f.theirs, 'remedy', f.remedy, 'healed', f.healed) order by f.position), '[]')
+            'theirs', f.theirs, 'remedy', f.remedy, 'healed', f.healed, 'acknowledged_by', f.acknowledged_by,
+            'position', f.position) order by f.position), '[]')
         from reconciliation_findings f where f.run_id = r.id)
         """;
 
@@ -93,8 +95,8 @@ public sealed class ReconciliationRuns(NpgsqlDataSource database, TimeProvider c
             var found = new NpgsqlBatchCommand(
                 """
                 insert into reconciliation_findings (run_id, position, reason, entity, entity_id, order_id, provider,
-                    provider_id, ours, theirs, remedy, healed)
-                select $12, c.* from unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) as c
+                    provider_id, ours, theirs, remedy, healed, acknowledged_by)
+                select $13, c.* from unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) as c
                 """
             );
             new Columns<(FindingRow Row, int Position)>(
@@ -111,12 +113,82 @@ public sealed class ReconciliationRuns(NpgsqlDataSource database, TimeProvider c
                 .Text(entry => entry.Row.Ours)
                 .Text(entry => entry.Row.Theirs)
                 .Text(entry => entry.Row.Remedy)
-                .Flag(entry => entry.Row.Healed);
+                .Flag(entry => entry.Row.Healed)
+                .Text(entry => entry.Row.AcknowledgedBy);
             found.Parameters.Add(new() { Value = id });
             batch.BatchCommands.Add(found);
         }
 
         await batch.ExecuteNonQueryAsync(cancellation);
+    }
+
+    /// <summary>
+    /// A person has settled what one finding of a run tells of. It counts no more, in this run and in those to come. False
+    /// if there is no such finding.
+    /// </summary>
+    public async Task<bool> Acknowledge(
+        Guid run,
+        int position,
+        string actor,
+        string note,
+        CancellationToken cancellation
+    )
+    {
+        await using var command = database.CreateCommand(
+            """
+            with found as (
+                update reconciliation_findings set acknowledged_by = $3 where run_id = $1 and position = $2
+                returning reason, entity_id, coalesce(provider_id, '') as provider_id, ours, theirs)
+            insert into reconciliation_acknowledgements
+            select reason, entity_id, provider_id, ours, theirs, $3, $4, $5 from found
+            on conflict (reason, entity_id, provider_id, ours, theirs) do update
+            set actor = excluded.actor, note = excluded.note, at = excluded.at
+            """
+        );
+        command.Parameters.AddWithValue(run);
+        command.Parameters.AddWithValue(position);
+        command.Parameters.AddWithValue(actor);
+        command.Parameters.AddWithValue(note);
+        command.Parameters.Add(Reading.At(clock.GetUtcNow()));
+        return await command.ExecuteNonQueryAsync(cancellation) > 0;
+    }
+
+    /// <summary>Those of the findings that a person has settled before, by their place.</summary>
+    public async Task<IReadOnlyDictionary<int, string>> Acknowledged(
+        IReadOnlyList<FindingRow> findings,
+        CancellationToken cancellation
+    )
+    {
+        var known = new Dictionary<int, string>();
+        if (findings.Count == 0)
+        {
+            return known;
+        }
+
+        await using var connection = await database.OpenConnectionAsync(cancellation);
+        await using var batch = new NpgsqlBatch(connection);
+        var command = new NpgsqlBatchCommand(
+            """
+            select c.place, a.actor from unnest($1, $2, $3, $4, $5, $6) as c
+                (place, reason, entity_id, provider_id, ours, theirs)
+            join reconciliation_acknowledgements a using (reason, entity_id, provider_id, ours, theirs)
+            """
+        );
+        new Columns<(FindingRow Row, int Place)>(command, [.. findings.Select((row, place) => (row, place))])
+            .Integer(entry => entry.Place)
+            .Text(entry => entry.Row.Reason)
+            .Text(entry => entry.Row.EntityId)
+            .Text(entry => entry.Row.ProviderId ?? "")
+            .Text(entry => entry.Row.Ours)
+            .Text(entry => entry.Row.Theirs);
+        batch.BatchCommands.Add(command);
+        await using var reader = await batch.ExecuteReaderAsync(cancellation);
+        while (await reader.ReadAsync(cancellation))
+        {
+            known[reader.GetInt32(0)] = reader.GetString(1);
+        }
+
+        return known;
     }
 
     /// <summary>With its findings. Null if there is no such run.</summary>
@@ -152,7 +224,7 @@ public sealed class ReconciliationRuns(NpgsqlDataSource database, TimeProvider c
         await using var command = database.CreateCommand(
             $"""
             select json_build_object({Run}, 'findings', {Findings})::text from reconciliation_runs r
-            where r.verdict <> 'running' order by r.id desc limit 1
+            where r.verdict <> 'running' order by r.finished_at desc limit 1
             """
         );
         return await command.ExecuteScalarAsync(cancellation) as string;

@@ -24,6 +24,10 @@ static class ReconciliationApi
             .Needs(Role.Operator)
             .WithSummary("One run with its findings");
         routes
+            .MapPost("/api/v1/reconciliation/runs/{id:guid}/findings/{position:int}/acknowledge", Acknowledge)
+            .Needs(Role.Operator)
+            .WithSummary("Says that a person has settled what a finding tells of; it counts no more");
+        routes
             .MapGet("/api/v1/reconciliation/runs", List)
             .Needs(Role.Operator)
             .WithSummary("The latest runs, newest first");
@@ -84,6 +88,27 @@ static class ReconciliationApi
 
     static async Task<IResult> GetRun(Guid id, ReconciliationRuns runs, CancellationToken cancellation) =>
         Requests.JsonOr404(await runs.Find(id, cancellation), "run");
+
+    static async Task<IResult> Acknowledge(
+        Guid id,
+        int position,
+        HttpContext context,
+        ReconciliationRuns runs,
+        CancellationToken cancellation
+    )
+    {
+        var fields = await context.Request.ReadOptionalFields(cancellation);
+        var note = fields.Text("note", 1000);
+        fields.RefuseOthers();
+        if (fields.Errors.Count > 0)
+        {
+            return Problem.Invalid(fields.Errors);
+        }
+
+        return await runs.Acknowledge(id, position, context.Caller().Actor, note, cancellation)
+            ? Requests.JsonOr404(await runs.Find(id, cancellation), "run")
+            : Problem.NotFound("finding");
+    }
 
     static async Task<IResult> List(
         HttpRequest request,

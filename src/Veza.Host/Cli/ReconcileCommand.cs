@@ -119,11 +119,13 @@ static class ReconcileCommand
                 finding.Theirs,
                 finding.Remedy,
                 finding.Healed,
+                finding.AcknowledgedBy,
             }),
         };
 
     static string Advice(Finding finding) =>
         finding.Healed ? "[green]healed[/]"
+        : finding.AcknowledgedBy is { } person ? $"settled, says {Markup.Escape(person)}"
         : finding.Reason == "timing" ? "young, or on its way"
         : finding.Remedy == "needs_operator" ? "a person must look: docs/runbooks/books_disagree.md"
         : "--heal mends it";

@@ -76,6 +76,8 @@ static class ConsolePages
         app.MapGet("/console/books", Books).RequireAuthorization();
         app.MapGet("/console/books/{id:guid}", Books).RequireAuthorization();
         app.MapPost("/console/books/compare", CompareBooks).RequireAuthorization();
+        app.MapPost("/console/books/{id:guid}/findings/{position:int}/acknowledge", Acknowledge)
+            .RequireAuthorization();
         app.MapGet("/console/runbooks/{alarm}", Runbook).RequireAuthorization();
         app.MapPost("/console/transfers/{id:guid}/retry", Retry).RequireAuthorization();
         app.MapPost("/console/transfers/{id:guid}/write-off", WriteOff).RequireAuthorization();
@@ -110,8 +112,7 @@ static class ConsolePages
                 Counts = (IReadOnlyDictionary<string, long>)await views.CountTransfers(cancellation),
                 Transfers = (IReadOnlyList<JsonElement>)[.. page.Items.Select(Parse)],
                 Status = status,
-                Disagrees = await runs.Last(cancellation) is { } last
-                    && Parse(last).Text("status") is "differ" or "failed",
+                Disagrees = await runs.Last(cancellation) is { } last && Disagrees(Parse(last)),
                 ToLookAt = (await log.ToLookAt(cancellation)).Count,
                 Next = page.HasMore ? Requests.Cursor(page.Last!.Value.ToByteArray()) : null,
             }
@@ -196,6 +197,20 @@ static class ConsolePages
         bookkeeper.Ask(await desk.Begin(Guid.CreateVersion7(now), scope, "api", cancellation), scope);
         return Results.Redirect("/console/books?notice=comparing");
     }
+
+    static bool Disagrees(JsonElement run) => run.Text("status") == "failed" || run.Number("differences") > 0;
+
+    static async Task<IResult> Acknowledge(
+        Guid id,
+        int position,
+        [FromForm] string note,
+        ReconciliationRuns runs,
+        ClaimsPrincipal user,
+        CancellationToken cancellation
+    ) =>
+        await runs.Acknowledge(id, position, ActorOf(user), note, cancellation)
+            ? Results.Redirect($"/console/books/{id}")
+            : Results.NotFound();
 
     /// <summary>As it stands in the repository: text that can be read as it is.</summary>
     static IResult Runbook(string alarm)

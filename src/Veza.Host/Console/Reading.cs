@@ -17,6 +17,12 @@ static class Reading
     /// <summary>Whether a finding of a reconciliation is mended.</summary>
     public static bool Healed(this JsonElement finding) => finding.GetProperty("healed").GetBoolean();
 
+    /// <summary>Neither mended, nor young, nor settled by a person.</summary>
+    public static bool Counts(this JsonElement finding) =>
+        !finding.Healed()
+        && finding.Text("reason") != "timing"
+        && finding.Text("acknowledged_by").Length == 0;
+
     public static IReadOnlyList<JsonElement> Items(this JsonElement thing, string name) =>
         [.. thing.GetProperty(name).EnumerateArray()];
 

@@ -21,11 +21,12 @@ sealed record Finding(
     string Ours,
     string Theirs,
     string Remedy,
-    bool Healed
+    bool Healed,
+    string? AcknowledgedBy = null
 )
 {
-    /// <summary>Neither well already, nor likely to be in a moment.</summary>
-    public bool Counts => !Healed && Reason != "timing";
+    /// <summary>Neither well already, nor likely to be in a moment, nor settled otherwise by a person.</summary>
+    public bool Counts => !Healed && AcknowledgedBy is null && Reason != "timing";
 }
 
 /// <summary>How much was laid side by side.</summary>

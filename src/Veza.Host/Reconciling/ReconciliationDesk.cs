@@ -29,7 +29,10 @@ sealed class ReconciliationDesk(Reconciler reconciler, ReconciliationRuns runs)
     {
         try
         {
-            var report = await reconciler.Run(scope, progress, cancellation);
+            var report = await WithoutAcknowledged(
+                await reconciler.Run(scope, progress, cancellation),
+                cancellation
+            );
             await runs.End(
                 id,
                 report.Agrees ? "agree" : "differ",
@@ -47,6 +50,21 @@ sealed class ReconciliationDesk(Reconciler reconciler, ReconciliationRuns runs)
         }
     }
 
+    /// <summary>What a person has settled otherwise is still told, and counts no more.</summary>
+    async Task<Report> WithoutAcknowledged(Report report, CancellationToken cancellation)
+    {
+        var known = await runs.Acknowledged([.. report.Findings.Select(RowOf)], cancellation);
+        return report with
+        {
+            Findings =
+            [
+                .. report.Findings.Select(
+                    (finding, place) => finding with { AcknowledgedBy = known.GetValueOrDefault(place) }
+                ),
+            ],
+        };
+    }
+
     static FindingRow RowOf(Finding finding) =>
         new(
             finding.Reason,
@@ -58,6 +76,7 @@ sealed class ReconciliationDesk(Reconciler reconciler, ReconciliationRuns runs)
             finding.Ours,
             finding.Theirs,
             finding.Remedy,
-            finding.Healed
+            finding.Healed,
+            finding.AcknowledgedBy
         );
 }

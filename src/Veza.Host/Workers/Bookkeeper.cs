@@ -20,6 +20,8 @@ sealed partial class Bookkeeper(
 {
     const string Name = "reconciliation";
 
+    static readonly TimeSpan Longest = TimeSpan.FromDays(30);
+
     readonly Channel<(Guid Id, Scope Scope)> asked = Channel.CreateUnbounded<(Guid, Scope)>();
 
     /// <summary>Runs it soon; its row says how it goes.</summary>
@@ -46,7 +48,10 @@ sealed partial class Bookkeeper(
         }
     }
 
-    /// <summary>From a little before where the last run ended, so that what was too young then is looked at now.</summary>
+    /// <summary>
+    /// From a little before where the last run ended that agreed, so that what was too young then is looked at now, and
+    /// what differed then differs until it is mended or a person says that it is settled.
+    /// </summary>
     internal async Task<Report?> Compare(CancellationToken cancellation)
     {
         var now = clock.GetUtcNow();
@@ -57,8 +62,9 @@ sealed partial class Bookkeeper(
             return null;
         }
 
+        var since = walked - settings.ReconcileGrace * 2;
         var scope = new Scope(
-            walked - settings.ReconcileGrace * 2,
+            since < now - Longest ? now - Longest : since,
             cutOff,
             settings.ReconcileHeal,
             "reconciliation"
@@ -73,8 +79,9 @@ sealed partial class Bookkeeper(
 
         now = clock.GetUtcNow();
         var differences = report.Findings.Count(finding => finding.Counts);
-        await store.EndWalk(Name, cutOff, report.Compared.Orders, differences, now, now, cancellation);
-        foreach (var finding in report.Findings.Where(finding => finding.Reason != "timing"))
+        var upto = report.Agrees ? cutOff : walked;
+        await store.EndWalk(Name, upto, report.Compared.Orders, differences, now, now, cancellation);
+        foreach (var finding in report.Findings.Where(finding => finding.Healed || finding.Counts))
         {
             LogFinding(
                 finding.Reason,

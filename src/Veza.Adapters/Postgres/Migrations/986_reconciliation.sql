@@ -31,5 +31,20 @@ create table reconciliation_findings (
     theirs text not null,
     remedy text not null,
     healed boolean not null default false,
+    acknowledged_by text,
     primary key (run_id, position)
+);
+
+-- What an operator has settled otherwise. It is told from what would look alike by all that was found: another amount
+-- there is another difference.
+create table reconciliation_acknowledgements (
+    reason text not null,
+    entity_id text not null,
+    provider_id text not null,
+    ours text not null,
+    theirs text not null,
+    actor text not null,
+    note text not null,
+    at timestamptz not null,
+    primary key (reason, entity_id, provider_id, ours, theirs)
 );
