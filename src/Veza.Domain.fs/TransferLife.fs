@@ -199,7 +199,7 @@ module Transfer =
         | WrittenOff None, (TransferAnswered(Accepted _) | TransferSeen(_ :: _)) -> Refused MovedAfterAll
         | WrittenOff _, (TransferAnswered _ | TransferSeen _ | LookUpFailed | StripeIdMissing | FundsArrived) ->
             Unchanged
-        | WrittenOff(Some id), ReversalsNoticed sight -> transfer |> noticedAtRest now (Named id) sight
+        | WrittenOff(Some _), ReversalsNoticed sight -> transfer |> noticedAfterWriteOff sight
         | WrittenOff None, ReversalsNoticed _ -> Refused NothingSent
         | WrittenOff _, (ReversalAnswered(Accepted id) | ReversalSeen { Ours = Some id }) ->
             transfer |> isKnownReversal id

@@ -298,6 +298,14 @@ module internal TransferSteps =
             adopting now receipt taking stand next (stays (stand taking)) |> also movements
         | None -> Advanced({ next with status = stand taking }, movements)
 
+    /// An operator has closed it; what others reverse is posted all the same.
+    let noticedAfterWriteOff (sight: ReversalSight) transfer =
+        let next, movements = transfer |> seeing sight 0L 0L
+        if movements.IsEmpty then
+            Unchanged
+        else
+            Advanced(next, movements)
+
     let noticedAtRest now receipt (sight: ReversalSight) transfer =
         let next, movements = transfer |> seeing sight 0L 0L
         if movements.IsEmpty then

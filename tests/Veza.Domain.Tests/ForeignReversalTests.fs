@@ -109,6 +109,47 @@ let tests =
             becomes "reversed" (due @ [ noticed (Some(trr 1)) 100_00L ])
             Expect.isEmpty (movedBy (due @ [ noticed (Some(trr 1)) 100_00L ]) [ reversed 1 ]) "heard twice"
         }
+        testList "beside a claim that has adopted some" [
+            let half = [
+                Taken
+                accepted
+                refunded 1 50_00L
+                Taken
+                Hears(ReversalAnswered(Duplicate "more"))
+                Taken
+            ]
+            let partly = half @ [ seen None 30_00L; Taken ]
+            test "ours is only the rest of it, and what is more is theirs" {
+                Expect.equal
+                    (movedBy partly [ noticed (Some(trr 1)) 65_00L ])
+                    [ ReturnedUnasked 15_00L; MoneyReturned 20_00L ]
+                    "30 adopted, 20 ours, 15 by others"
+            }
+            test "only the rest of it may be on the wire" {
+                Expect.equal
+                    (movedBy partly [ noticed None 90_00L ])
+                    [ ReturnedUnasked 50_00L ]
+                    "20 of the 100 may be ours"
+            }
+            test "by a cent, too" {
+                Expect.equal (asksFor (half @ [ seen None 1L ])) 49_99L ""
+                Expect.equal (asksFor (half @ [ seen None 49_99L ])) 1L ""
+            }
+        ]
+        test "after a write-off it is posted, and nothing else changes" {
+            let lost = due @ [ Hears(ReversalAnswered Missing); Hears WriteOffRequested ]
+            Expect.equal (movedBy lost [ noticed None 10_00L ]) [ ReturnedUnasked 10_00L ] ""
+            becomes "written_off" (lost @ [ noticed None 100_00L ])
+            Expect.isEmpty (movedBy (lost @ [ noticed None 10_00L ]) [ noticed None 10_00L ]) ""
+            let dropped =
+                due
+                @ [
+                    Hears(ClaimResized(claim 1 0L))
+                    Hears(ReversalAnswered Missing)
+                    Hears WriteOffRequested
+                ]
+            becomes "written_off" (dropped @ [ noticed None 100_00L ])
+        }
         test "after Veza gave up, it settles what it covers" {
             let failed = due @ [ Hears(ReversalAnswered(Denied(because OtherCause, false))) ]
             let givenUp = failed @ (List.replicate 3 [ Taken; notReversed OtherCause ] |> List.concat)

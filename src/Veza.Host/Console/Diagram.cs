@@ -37,7 +37,8 @@ static class Diagram
 
     public static IReadOnlyList<Arrow> Arrows { get; } = [.. Pairs.Select(Draw)];
 
-    public static int Width => Nodes.Max(node => node.X) + NodeWidth + Margin;
+    /// <summary>Arrows within the last column bow out to the right of it.</summary>
+    public static int Width => Nodes.Max(node => node.X) + NodeWidth + Margin + ColumnGap / 2;
 
     public static int Height => Nodes.Max(node => node.Y) + NodeHeight + Margin;
 
