@@ -62,6 +62,7 @@ static class Measurements
         [EnumeratorCancellation] CancellationToken cancellation
     )
     {
+        yield return await AtTheLimit.Take(cancellation);
         await using var postgres = await PrivatePostgres.Start(cancellation);
         await using var stripe = await StripeStandIn.Start(cancellation);
         await using var host = VezaProcess.At(veza, Settings(postgres, stripe));

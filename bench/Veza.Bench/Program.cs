@@ -18,11 +18,13 @@ var seconds = new Option<int>("--seconds")
     Description = "How long each yardstick and the intake run",
     DefaultValueFactory = _ => 5,
 };
+var limit = new Option<bool>("--limit") { Description = "Only how much of Stripe's rate limit is used" };
 var root = new RootCommand("Measures Veza with the yardstick beside it, in one run on one machine.")
 {
     veza,
     orders,
     seconds,
+    limit,
 };
 root.SetAction(
     async (parsed, cancellation) =>
@@ -34,14 +36,15 @@ root.SetAction(
             "",
             "ratio"
         );
-        await foreach (
-            var figure in Measurements.Take(
+        var figures = parsed.GetValue(limit)
+            ? OnlyTheLimit(cancellation)
+            : Measurements.Take(
                 Path.GetFullPath(parsed.GetValue(veza)!),
                 parsed.GetValue(orders),
                 parsed.GetValue(seconds),
                 cancellation
-            )
-        )
+            );
+        await foreach (var figure in figures)
         {
             AnsiConsole.MarkupLineInterpolated(
                 $"  [grey]{figure.What}: {figure.PerSecond:N0}/s {figure.Note}[/]"
@@ -60,5 +63,12 @@ root.SetAction(
     }
 );
 return await root.Parse(args).InvokeAsync();
+
+static async IAsyncEnumerable<Figure> OnlyTheLimit(
+    [System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken cancellation
+)
+{
+    yield return await AtTheLimit.Take(cancellation);
+}
 
 static string Rate(double perSecond) => perSecond.ToString("N0", CultureInfo.InvariantCulture) + "/s";

@@ -117,7 +117,7 @@ module Order =
             fault "quantity" "too_small" "quantity must be at least 1."
         if line.UnitAmount < 0L then
             fault "unit_amount" "too_small" "unit_amount must not be negative."
-        elif line.Quantity > 0 && bigint line.Quantity * bigint line.UnitAmount > bigint Minor.most then
+        elif bigint line.Quantity * bigint line.UnitAmount > bigint Minor.most then
             fault "unit_amount" "too_large" $"quantity × unit_amount must not exceed {Minor.most}."
     ]
 

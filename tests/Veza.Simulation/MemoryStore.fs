@@ -151,6 +151,18 @@ type private Transaction(host: int, scheduler: Scheduler, tables: Tables, lostCo
         if isTaken then
             raise (ViolationException $"{what} is taken")
 
+    /// The version that an aggregate has after this write: a new one must be new, a known one as it was read.
+    member private transaction.NextVersion<'t when 't: not struct and 't: not null>
+        (what: string, id: Guid, isThere: bool, before: Versioned<'t> | null, stored: Guid -> Versioned<'t>)
+        =
+        match before with
+        | null ->
+            transaction.Unique($"{what} {id}", isThere)
+            1
+        | before ->
+            transaction.Guard(what, (stored id).Version = before.Version)
+            before.Version + 1
+
     interface ITransaction with
         member transaction.Orders(ids, _) =
             task {
@@ -409,46 +421,46 @@ type private Transaction(host: int, scheduler: Scheduler, tables: Tables, lostCo
                                         stored.Version + 1))
                 for KeyValue(id, change) in changes.Refunds do
                     let version =
-                        match change.Before with
-                        | null ->
-                            transaction.Unique($"refund {id}", tables.Refunds.ContainsKey id)
-                            1
-                        | before ->
-                            transaction.Guard("refund", (tables.Refund id).Version = before.Version)
-                            before.Version + 1
+                        transaction.NextVersion(
+                            "refund",
+                            id,
+                            tables.Refunds.ContainsKey id,
+                            change.Before,
+                            tables.Refund
+                        )
                     let row = Refund.toRow change.After
                     writes.Add(fun () -> tables.Refunds[id] <- struct (row, version))
                 for KeyValue(id, change) in changes.Licenses do
                     let version =
-                        match change.Before with
-                        | null ->
-                            transaction.Unique($"license {id}", tables.Licenses.ContainsKey id)
-                            1
-                        | before ->
-                            transaction.Guard("license", (tables.License id).Version = before.Version)
-                            before.Version + 1
+                        transaction.NextVersion(
+                            "license",
+                            id,
+                            tables.Licenses.ContainsKey id,
+                            change.Before,
+                            tables.License
+                        )
                     let row = License.toRow change.After
                     writes.Add(fun () -> tables.Licenses[id] <- struct (row, version))
                 for KeyValue(id, change) in changes.Payouts do
                     let version =
-                        match change.Before with
-                        | null ->
-                            transaction.Unique($"payout {id}", tables.Payouts.ContainsKey id)
-                            1
-                        | before ->
-                            transaction.Guard("payout", (tables.Payout id).Version = before.Version)
-                            before.Version + 1
+                        transaction.NextVersion(
+                            "payout",
+                            id,
+                            tables.Payouts.ContainsKey id,
+                            change.Before,
+                            tables.Payout
+                        )
                     let row = PayoutRow.toRow change.After
                     writes.Add(fun () -> tables.Payouts[id] <- struct (row, version))
                 for KeyValue(id, change) in changes.Disputes do
                     let version =
-                        match change.Before with
-                        | null ->
-                            transaction.Unique($"dispute {id}", tables.Disputes.ContainsKey id)
-                            1
-                        | before ->
-                            transaction.Guard("dispute", (tables.Dispute id).Version = before.Version)
-                            before.Version + 1
+                        transaction.NextVersion(
+                            "dispute",
+                            id,
+                            tables.Disputes.ContainsKey id,
+                            change.Before,
+                            tables.Dispute
+                        )
                     let row = Dispute.toRow change.After
                     writes.Add(fun () -> tables.Disputes[id] <- struct (row, version))
                 for KeyValue(id, change) in changes.Transfers do

@@ -1,22 +1,8 @@
 using Npgsql;
 using NpgsqlTypes;
+using Veza.Adapters.Storage;
 
 namespace Veza.Adapters.Postgres;
-
-/// <summary>A finding as its row keeps it.</summary>
-public sealed record FindingRow(
-    string Reason,
-    string Entity,
-    string EntityId,
-    Guid? OrderId,
-    string Provider,
-    string? ProviderId,
-    string Ours,
-    string Theirs,
-    string Remedy,
-    bool Healed,
-    string? AcknowledgedBy
-);
 
 /// <summary>The runs of reconciliation and what they found.</summary>
 public sealed class ReconciliationRuns(NpgsqlDataSource database, TimeProvider clock)
@@ -70,7 +56,7 @@ public sealed class ReconciliationRuns(NpgsqlDataSource database, TimeProvider c
         string verdict,
         string compared,
         string? error,
-        IReadOnlyList<FindingRow> findings,
+        IReadOnlyList<Finding> findings,
         CancellationToken cancellation
     )
     {
@@ -99,7 +85,7 @@ public sealed class ReconciliationRuns(NpgsqlDataSource database, TimeProvider c
                 select $13, c.* from unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) as c
                 """
             );
-            new Columns<(FindingRow Row, int Position)>(
+            new Columns<(Finding Row, int Position)>(
                 found,
                 [.. findings.Select((row, place) => (row, place))]
             )
@@ -155,7 +141,7 @@ public sealed class ReconciliationRuns(NpgsqlDataSource database, TimeProvider c
 
     /// <summary>Those of the findings that a person has settled before, by their place.</summary>
     public async Task<IReadOnlyDictionary<int, string>> Acknowledged(
-        IReadOnlyList<FindingRow> findings,
+        IReadOnlyList<Finding> findings,
         CancellationToken cancellation
     )
     {
@@ -174,7 +160,7 @@ public sealed class ReconciliationRuns(NpgsqlDataSource database, TimeProvider c
             join reconciliation_acknowledgements a using (reason, entity_id, provider_id, ours, theirs)
             """
         );
-        new Columns<(FindingRow Row, int Place)>(command, [.. findings.Select((row, place) => (row, place))])
+        new Columns<(Finding Row, int Place)>(command, [.. findings.Select((row, place) => (row, place))])
             .Integer(entry => entry.Place)
             .Text(entry => entry.Row.Reason)
             .Text(entry => entry.Row.EntityId)

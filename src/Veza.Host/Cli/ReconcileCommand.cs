@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Text.Json;
 using Npgsql;
 using Spectre.Console;
+using Veza.Adapters.Storage;
 using Veza.Host.Reconciling;
 
 namespace Veza.Host.Cli;

@@ -1,4 +1,4 @@
-using Veza.Domain.Reconciliation;
+using Veza.Adapters.Storage;
 
 namespace Veza.Host.Reconciling;
 
@@ -8,26 +8,6 @@ namespace Veza.Host.Reconciling;
 /// <param name="Heal">Whether the provider's word is told to the domain where that is proven to be enough.</param>
 /// <param name="Actor">To whom what is healed is attributed.</param>
 sealed record Scope(DateTimeOffset Since, DateTimeOffset CutOff, bool Heal, string Actor);
-
-/// <summary>One difference between our books and a provider's, or within our own.</summary>
-/// <param name="Reason">One of <see cref="DifferenceModule.every"/>, <c>ledger</c> or <c>conservation</c>.</param>
-sealed record Finding(
-    string Reason,
-    string Entity,
-    string EntityId,
-    Guid? OrderId,
-    string Provider,
-    string? ProviderId,
-    string Ours,
-    string Theirs,
-    string Remedy,
-    bool Healed,
-    string? AcknowledgedBy = null
-)
-{
-    /// <summary>Neither well already, nor likely to be in a moment, nor settled otherwise by a person.</summary>
-    public bool Counts => !Healed && AcknowledgedBy is null && Reason != "timing";
-}
 
 /// <summary>How much was laid side by side.</summary>
 sealed class Compared

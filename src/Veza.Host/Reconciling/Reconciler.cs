@@ -1,6 +1,7 @@
 using System.Text.Json;
 using Npgsql;
 using Veza.Adapters.Postgres;
+using Veza.Adapters.Storage;
 using Veza.Adapters.Stripe;
 using Veza.Domain.Reconciliation;
 

@@ -38,7 +38,7 @@ sealed class ReconciliationDesk(Reconciler reconciler, ReconciliationRuns runs)
                 report.Agrees ? "agree" : "differ",
                 JsonSerializer.Serialize(report.Compared, Snake),
                 null,
-                [.. report.Findings.Select(RowOf)],
+                report.Findings,
                 cancellation
             );
             return (report, null);
@@ -53,7 +53,7 @@ sealed class ReconciliationDesk(Reconciler reconciler, ReconciliationRuns runs)
     /// <summary>What a person has settled otherwise is still told, and counts no more.</summary>
     async Task<Report> WithoutAcknowledged(Report report, CancellationToken cancellation)
     {
-        var known = await runs.Acknowledged([.. report.Findings.Select(RowOf)], cancellation);
+        var known = await runs.Acknowledged(report.Findings, cancellation);
         return report with
         {
             Findings =
@@ -64,19 +64,4 @@ sealed class ReconciliationDesk(Reconciler reconciler, ReconciliationRuns runs)
             ],
         };
     }
-
-    static FindingRow RowOf(Finding finding) =>
-        new(
-            finding.Reason,
-            finding.Entity,
-            finding.EntityId,
-            finding.OrderId,
-            finding.Provider,
-            finding.ProviderId,
-            finding.Ours,
-            finding.Theirs,
-            finding.Remedy,
-            finding.Healed,
-            finding.AcknowledgedBy
-        );
 }
