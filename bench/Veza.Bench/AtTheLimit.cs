@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using Stripe;
 using Veza.Adapters;
 using Veza.Adapters.Stripe;
 using Veza.Sandbox;
@@ -39,7 +40,14 @@ static class AtTheLimit
                 {
                     while (time.Elapsed < TimeSpan.FromSeconds(Seconds))
                     {
-                        await stripe.Transfer("tr_x", cancellation);
+                        try
+                        {
+                            await stripe.Transfer("tr_x", cancellation);
+                        }
+                        catch (StripeException)
+                        {
+                            // Refused: the sandbox counts it.
+                        }
                     }
                 })
         );

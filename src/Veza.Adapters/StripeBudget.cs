@@ -12,6 +12,9 @@ namespace Veza.Adapters;
 /// </remarks>
 public sealed class StripeBudget : IAsyncDisposable
 {
+    /// <summary>What one request takes out of the bucket, which holds whole numbers only.</summary>
+    const int Request = 100;
+
     static readonly TimeSpan Beat = TimeSpan.FromMilliseconds(10);
 
     readonly TokenBucketRateLimiter bucket;
@@ -26,10 +29,12 @@ public sealed class StripeBudget : IAsyncDisposable
         bucket = new TokenBucketRateLimiter(
             new TokenBucketRateLimiterOptions
             {
-                TokenLimit = Math.Max(1, perSecond / 50),
-                TokensPerPeriod = Math.Max(1, perSecond),
+                // Half a request above one: what a beat brings over the brim is lost, and with a brim of one that is
+                // an eighth of the limit.
+                TokenLimit = Math.Max(Request * 3 / 2, perSecond * Request / 50),
+                TokensPerPeriod = Math.Max(1, perSecond) * Request,
                 ReplenishmentPeriod = TimeSpan.FromSeconds(1.01),
-                QueueLimit = Math.Max(100, perSecond * 30),
+                QueueLimit = Math.Max(100, perSecond * 30) * Request,
                 QueueProcessingOrder = QueueProcessingOrder.OldestFirst,
                 AutoReplenishment = false,
             }
@@ -39,7 +44,7 @@ public sealed class StripeBudget : IAsyncDisposable
 
     /// <summary>In its turn. A lease that is not granted says that the queue is full: nothing was sent.</summary>
     internal ValueTask<RateLimitLease> Acquire(HttpRequestMessage? request, CancellationToken cancellation) =>
-        LastInTurn.Is(request) ? AcquireLast(cancellation) : bucket.AcquireAsync(1, cancellation);
+        LastInTurn.Is(request) ? AcquireLast(cancellation) : bucket.AcquireAsync(Request, cancellation);
 
     /// <summary>After everything that waits.</summary>
     async ValueTask<RateLimitLease> AcquireLast(CancellationToken cancellation)
@@ -52,7 +57,7 @@ public sealed class StripeBudget : IAsyncDisposable
                 await Task.Delay(Beat, clock, cancellation);
             }
 
-            return await bucket.AcquireAsync(1, cancellation);
+            return await bucket.AcquireAsync(Request, cancellation);
         }
         finally
         {

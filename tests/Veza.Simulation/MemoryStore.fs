@@ -105,6 +105,16 @@ type private Transaction(host: int, scheduler: Scheduler, tables: Tables, lostCo
     let orderStatus = Dictionary<Guid, string>()
     let pass what = scheduler.Pass(host, what)
 
+    /// Whether whoever holds this lock waits, over however many others, for one of ours.
+    member private transaction.LeadsBack(key: string) =
+        match tables.Locks.TryGetValue key with
+        | true, owner when obj.ReferenceEquals(owner, transaction) -> true
+        | true, owner ->
+            match tables.Waiting.TryGetValue owner with
+            | true, next -> transaction.LeadsBack next
+            | false, _ -> false
+        | false, _ -> false
+
     member private transaction.Lock(key: string) =
         task {
             let mine () =
@@ -113,15 +123,7 @@ type private Transaction(host: int, scheduler: Scheduler, tables: Tables, lostCo
                 | false, _ -> true
             if not (mine ()) then
                 tables.Waiting[transaction] <- key
-                let rec leadsBack key =
-                    match tables.Locks.TryGetValue key with
-                    | true, owner when obj.ReferenceEquals(owner, transaction) -> true
-                    | true, owner ->
-                        match tables.Waiting.TryGetValue owner with
-                        | true, next -> leadsBack next
-                        | false, _ -> false
-                    | false, _ -> false
-                if leadsBack key then
+                if transaction.LeadsBack key then
                     tables.Waiting.Remove transaction |> ignore
                     tables.Deadlocks.Add $"Two transactions waited for each other over {key}."
                     raise (PassingException "deadlock detected")
