@@ -204,10 +204,9 @@ module Settlement =
         let claimed = min (left - resumed) transfer.Unclaimed
         let resume (transfer: Transfer, movements) =
             match transfer.ToTake with
-            | taking :: _ when resumed > 0L ->
+            | taking :: _ ->
                 let claim = { taking with Amount = taking.Amount + resumed }
                 hears rules now (ClaimResized claim) (transfer, movements)
-            | _ :: _
             | [] -> transfer, movements
         let claim step =
             if claimed > 0L then

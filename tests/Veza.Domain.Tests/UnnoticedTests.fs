@@ -200,6 +200,32 @@ let orders =
             ]
             Expect.isEmpty kept "the first is left alone: its money had moved"
         }
+        test "an undone refund looks first at the transfer it took from" {
+            let compensated =
+                settledOrder
+                |> request 1 (Amount 50_00L)
+                |> report HasSucceeded 1
+                |> work
+                |> request 2 AllThatIsLeft
+                |> report HasSucceeded 2
+                |> work
+                |> report failed 1
+                |> work
+            let taken = compensated |> request 3 (Amount 10_00L) |> report HasSucceeded 3
+            let undone = taken |> report failed 3
+            Expect.equal
+                (Map.count undone.Transfers)
+                (Map.count compensated.Transfers)
+                "nothing had moved, so nobody is sent money anew"
+            let letGo = [
+                for transfer in values undone.Transfers do
+                    for settled in transfer.Settled do
+                        if settled.Settling.IsDropped then
+                            settled.Claim.Refund
+            ]
+            Expect.isNonEmpty letGo "the third is let go"
+            Expect.all letGo (fun refund -> refund = RefundId(guid 3)) "and no other"
+        }
         test "a dispute beyond what is left by a cent costs the platform a cent" {
             let world = settledOrder |> disputed 100_01L lost
             Expect.equal (balance PlatformLosses world) 1L ""
@@ -327,5 +353,10 @@ let machines =
                 (Subscription.ofRow { row with Status = "expired"; PastDueSince = Nullable now })
                 ""
             Expect.isError (Subscription.ofRow { row with DueAt = Nullable now }) ""
+            let active = Subscription.toRow (subscribed |> hears [ now, ChargeSent; now, paid 1 ])
+            Expect.isOk (Subscription.ofRow active) ""
+            Expect.isError
+                (Subscription.ofRow { active with PastDueSince = Nullable now })
+                "paid, and past due"
         }
     ]
