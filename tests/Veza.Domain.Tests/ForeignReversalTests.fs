@@ -131,6 +131,29 @@ let tests =
                     [ ReturnedUnasked 50_00L ]
                     "20 of the 100 may be ours"
             }
+            let looking = partly @ [ Hears(ReversalAnswered(Duplicate "more")); Taken ]
+            test "it adopts the rest as well, and no more than that" {
+                let story = looking @ [ seen None 65_00L ]
+                Expect.equal (settled story) [ 50_00L, Returned(None, 50_00L) ] ""
+                Expect.equal (tell story).Transfer.Foreign 15_00L "for the next one"
+            }
+            test "ours, found in Stripe's books, is only the rest of it" {
+                Expect.equal
+                    (movedBy looking [ seen (Some(trr 1)) 65_00L ])
+                    [ ReturnedUnasked 15_00L; MoneyReturned 20_00L ]
+                    ""
+            }
+            test "a claim of a cent is covered by a cent" {
+                let owed = [
+                    Taken
+                    accepted
+                    refunded 1 1L
+                    Taken
+                    Hears(ReversalAnswered(Duplicate "more"))
+                    Taken
+                ]
+                Expect.equal (settled (owed @ [ seen None 1L ])) [ 1L, Returned(None, 1L) ] ""
+            }
             test "by a cent, too" {
                 Expect.equal (asksFor (half @ [ seen None 1L ])) 49_99L ""
                 Expect.equal (asksFor (half @ [ seen None 49_99L ])) 1L ""

@@ -157,9 +157,10 @@ sealed class Shop(string veza, string serviceKey, string operatorKey, string hyp
                     );
                 }
             }
-            catch (Exception error) when (error is HttpRequestException or IOException && tries < Tries)
+            catch (Exception error)
+                when (error is HttpRequestException or IOException or JsonException && tries < Tries)
             {
-                // The host is being restarted.
+                // The host is being restarted, or an answer was cut off.
             }
 
             await Task.Delay(250, cancellation);
