@@ -192,11 +192,11 @@ module Subscription =
 
         // The next period is charged once this one is over; its service is past due until it is paid.
         | Active({ Period = period }, until), ChargeSent ->
-            let charge: Charge = { Period = period + 1; Retries = 0; DueAt = now; IsOpen = false }
             if now < until then
                 Refused NothingToCharge
             else
-                subscription |> becomes (PastDue(sent charge, until))
+                let charge = { Period = period + 1; Retries = 0; DueAt = now + rules.AskEvery; IsOpen = true }
+                subscription |> becomes (PastDue(charge, until))
         | Active(known, _), PeriodPaid payment ->
             if payment.Period > known.Period then
                 subscription |> paid payment

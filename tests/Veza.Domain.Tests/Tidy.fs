@@ -4,6 +4,7 @@ module Veza.Domain.Tests.Tidy
 open System.IO
 open System.Text.RegularExpressions
 open Expecto
+open Veza.Domain
 open Veza.Domain.Transfers
 
 let private root = Path.GetFullPath(Path.Combine(__SOURCE_DIRECTORY__, "..", ".."))
@@ -57,6 +58,27 @@ let tests =
                         name
             ]
             none foreign "the domain is pure"
+        }
+        test "every alarm has a page that says what to do" {
+            let runbooks = Path.Combine(root, "docs", "runbooks")
+            let contents = File.ReadAllText(Path.Combine(runbooks, "README.md"))
+            for alarm in Alarm.every do
+                let page = Alarm.word alarm + ".md"
+                Expect.isTrue (File.Exists(Path.Combine(runbooks, page))) page
+                Expect.stringContains contents page "and is in the table"
+        }
+        test "no page links to a file that is not there" {
+            let pages =
+                Directory.EnumerateFiles(Path.Combine(root, "docs"), "*.md", SearchOption.AllDirectories)
+                |> Seq.append (Directory.EnumerateFiles(root, "*.md"))
+            let dead = [
+                for page in pages do
+                    for link in Regex.Matches(File.ReadAllText page, @"\]\((?!https?:|#)([^)#\s]+)") do
+                        let target = Path.Join(Path.GetDirectoryName page, link.Groups[1].Value)
+                        if not (File.Exists target || Directory.Exists target) then
+                            $"{Path.GetRelativePath(root, page)} links to {link.Groups[1].Value}"
+            ]
+            Expect.equal dead [] "write it, or link elsewhere"
         }
         test "dependencies point inwards" {
             let references project = File.ReadAllText(Path.Combine(root, "src", project, project + ".csproj"))

@@ -318,7 +318,9 @@ let machines =
                     now, ChargeSent
                     now, failedTry 1 number
             ]
-            Expect.equal (hears tries subscribed).Status (Expired 0) "the first was never paid"
+            let expired = hears tries subscribed
+            Expect.equal expired.Status (Expired 0) "the first was never paid"
+            Expect.equal (Subscription.ofRow (Subscription.toRow expired)) (Ok expired) ""
         }
         test "the next period is charged at its very moment, and not before" {
             let active = subscribed |> hears [ now, ChargeSent; now, paid 1 ]
