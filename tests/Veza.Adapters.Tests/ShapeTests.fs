@@ -65,7 +65,9 @@ let private shape name act =
             use! wire = Wire.Open()
             do! act wire
         else
-            skiptest $"the providers' OpenAPI documents are not at {folder}"
+            let why = $"the providers' OpenAPI documents are not at {folder}"
+            printfn $"skipped: shapes {name}: {why}"
+            skiptest why
     }
 
 [<Tests>]
