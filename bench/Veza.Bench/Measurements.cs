@@ -147,7 +147,7 @@ static class Measurements
             database,
             """
             truncate webhook_events, orders, order_lines, order_legs, payments, seller_transfers,
-                seller_transfer_reversals, licenses, refunds, transitions, ledger_entries;
+                seller_transfer_reversals, licenses, refunds, transitions, ledger_entries, disputes;
             drop table pgbench_orders;
             """
         );

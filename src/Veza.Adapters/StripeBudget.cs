@@ -15,6 +15,9 @@ public sealed class StripeBudget : IAsyncDisposable
     /// <summary>What one request takes out of the bucket, which holds whole numbers only.</summary>
     const int Request = 100;
 
+    /// <summary>A limit of more than this is none: no host sends a million requests in a second.</summary>
+    const int Unlimited = 1_000_000;
+
     static readonly TimeSpan Beat = TimeSpan.FromMilliseconds(10);
 
     readonly TokenBucketRateLimiter bucket;
@@ -26,15 +29,16 @@ public sealed class StripeBudget : IAsyncDisposable
     public StripeBudget(int perSecond, TimeProvider clock)
     {
         this.clock = clock;
+        var tokens = Math.Clamp(perSecond, 1, Unlimited) * Request;
         bucket = new TokenBucketRateLimiter(
             new TokenBucketRateLimiterOptions
             {
                 // Half a request above one: what a beat brings over the brim is lost, and with a brim of one that is
                 // an eighth of the limit.
-                TokenLimit = Math.Max(Request * 3 / 2, perSecond * Request / 50),
-                TokensPerPeriod = Math.Max(1, perSecond) * Request,
+                TokenLimit = Math.Max(Request * 3 / 2, tokens / 50),
+                TokensPerPeriod = tokens,
                 ReplenishmentPeriod = TimeSpan.FromSeconds(1.01),
-                QueueLimit = Math.Max(100, perSecond * 30) * Request,
+                QueueLimit = (int)Math.Min(int.MaxValue, Math.Max(100 * Request, tokens * 30L)),
                 QueueProcessingOrder = QueueProcessingOrder.OldestFirst,
                 AutoReplenishment = false,
             }

@@ -58,6 +58,11 @@ let tests =
                 Expect.equal wire.World.Limits.Refused 0L "no 429"
                 Expect.all answers (fun answer -> describe answer <> "not executed: RateLimited") ""
             })
+        play "a limit that nobody reaches is one that works" (fun wire ->
+            task {
+                let! answer = send (wire.Over(policy Int32.MaxValue, wire.StripeUrl)) (owed ())
+                Expect.notEqual (describe answer) "not executed: RateLimited" "nor does it overflow"
+            })
         play "what goes last lets everything else go first" (fun wire ->
             task {
                 let chain = policy 50
