@@ -90,22 +90,17 @@ public sealed class ApiKeys(NpgsqlDataSource database, TimeProvider clock)
             "select id, name, role, created_at, revoked_at, last_used_at from api_keys order by id"
         );
         await using var reader = await command.ExecuteReaderAsync(cancellation);
-        var keys = new List<ApiKey>();
-        while (await reader.ReadAsync(cancellation))
-        {
-            keys.Add(
-                new ApiKey(
-                    reader.GetGuid(0),
-                    reader.GetString(1),
-                    RoleOf(reader.GetString(2)),
-                    reader.Time(3),
-                    reader.TimeOrNull(4),
-                    reader.TimeOrNull(5)
-                )
-            );
-        }
-
-        return keys;
+        return await reader.All(
+            row => new ApiKey(
+                row.GetGuid(0),
+                row.GetString(1),
+                RoleOf(row.GetString(2)),
+                row.Time(3),
+                row.TimeOrNull(4),
+                row.TimeOrNull(5)
+            ),
+            cancellation
+        );
     }
 
     /// <summary>False if there is no such key.</summary>

@@ -36,25 +36,3 @@ sealed class Columns<TRow>(NpgsqlBatchCommand command, IReadOnlyList<TRow> rows)
         return this;
     }
 }
-
-static class Reading
-{
-    public static string? TextOrNull(this NpgsqlDataReader reader, int column) =>
-        reader.IsDBNull(column) ? null : reader.GetString(column);
-
-    public static Guid? GuidOrNull(this NpgsqlDataReader reader, int column) =>
-        reader.IsDBNull(column) ? null : reader.GetGuid(column);
-
-    public static DateTimeOffset Time(this NpgsqlDataReader reader, int column) =>
-        reader.GetFieldValue<DateTimeOffset>(column);
-
-    public static DateTimeOffset? TimeOrNull(this NpgsqlDataReader reader, int column) =>
-        reader.IsDBNull(column) ? null : reader.GetFieldValue<DateTimeOffset>(column);
-
-    public static NpgsqlParameter<Guid[]> Uuids(IEnumerable<Guid> ids) => new() { TypedValue = [.. ids] };
-
-    public static NpgsqlParameter<string?[]> Texts(IEnumerable<string?> texts) =>
-        new() { TypedValue = [.. texts] };
-
-    public static NpgsqlParameter<DateTimeOffset> At(DateTimeOffset time) => new() { TypedValue = time };
-}

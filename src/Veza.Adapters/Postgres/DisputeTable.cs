@@ -24,7 +24,7 @@ static class DisputeTable
         );
         command.Parameters.Add(Reading.Texts(names));
         await using var reader = await command.ExecuteReaderAsync(cancellation);
-        return (await Read(reader, cancellation)).ToDictionary(dispute => dispute.Value.Provider);
+        return (await reader.All(From, cancellation)).ToDictionary(dispute => dispute.Value.Provider);
     }
 
     /// <summary>Open disputes that have heard nothing for too long, taken for the length of a lease.</summary>
@@ -49,7 +49,7 @@ static class DisputeTable
         command.Parameters.Add(Reading.At(now + lease));
         command.Parameters.AddWithValue(most);
         await using var reader = await command.ExecuteReaderAsync(cancellation);
-        return await Read(reader, cancellation);
+        return await reader.All(From, cancellation);
     }
 
     public static void Write(NpgsqlBatch batch, Guard guard, Changes changes, DateTimeOffset now)
@@ -106,51 +106,25 @@ static class DisputeTable
         command.Parameters.Add(new() { Value = row.Stage });
         command.Parameters.Add(new() { Value = row.Ruling });
         command.Parameters.Add(new() { Value = row.Status });
-        command.Parameters.Add(
-            new()
-            {
-                Value = (object?)row.DueAt ?? DBNull.Value,
-                NpgsqlDbType = NpgsqlTypes.NpgsqlDbType.TimestampTz,
-            }
-        );
-        command.Parameters.Add(
-            new()
-            {
-                Value = (object?)row.RefundId ?? DBNull.Value,
-                NpgsqlDbType = NpgsqlTypes.NpgsqlDbType.Uuid,
-            }
-        );
+        command.Parameters.Add(Reading.At(row.DueAt));
+        command.Parameters.Add(Reading.Uuid(row.RefundId));
     }
 
-    static async Task<List<Versioned<Dispute>>> Read(NpgsqlDataReader reader, CancellationToken cancellation)
-    {
-        var found = new List<Versioned<Dispute>>();
-        while (await reader.ReadAsync(cancellation))
-        {
-            var version = reader.GetInt32(12);
-            found.Add(
-                new DisputeRow(
-                    id: reader.GetGuid(0),
-                    orderId: reader.GetGuid(1),
-                    providerDisputeId: reader.GetString(2),
-                    amount: reader.GetInt64(3),
-                    currency: reader.GetString(4),
-                    shareSellers: reader.GetFieldValue<string[]>(5),
-                    shareAmounts: reader.GetFieldValue<long[]>(6),
-                    stage: reader.GetString(7),
-                    ruling: reader.GetString(8),
-                    status: reader.GetString(9),
-                    dueAt: reader.TimeOrNull(10),
-                    refundId: reader.GuidOrNull(11)
-                )
-                    .ToDispute()
-                    .Match(
-                        ok: dispute => new Versioned<Dispute>(dispute, version),
-                        error: OrderTable.Broken<Versioned<Dispute>>
-                    )
-            );
-        }
-
-        return found;
-    }
+    static Versioned<Dispute> From(NpgsqlDataReader reader) =>
+        new DisputeRow(
+            id: reader.GetGuid(0),
+            orderId: reader.GetGuid(1),
+            providerDisputeId: reader.GetString(2),
+            amount: reader.GetInt64(3),
+            currency: reader.GetString(4),
+            shareSellers: reader.GetFieldValue<string[]>(5),
+            shareAmounts: reader.GetFieldValue<long[]>(6),
+            stage: reader.GetString(7),
+            ruling: reader.GetString(8),
+            status: reader.GetString(9),
+            dueAt: reader.TimeOrNull(10),
+            refundId: reader.GuidOrNull(11)
+        )
+            .ToDispute()
+            .Stored(reader.GetInt32(12));
 }

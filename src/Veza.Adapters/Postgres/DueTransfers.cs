@@ -26,7 +26,7 @@ public sealed partial class DueTransfers(NpgsqlDataSource database, ILogger<DueT
     )
     {
         await using var connection = await database.OpenConnectionAsync(cancellation);
-        var rows = new List<(TransferRow Row, int)>(most);
+        List<(TransferRow Row, int)> rows;
         await using (
             var command = new NpgsqlCommand(work == Work.Sending ? ClaimSending : ClaimReversing, connection)
         )
@@ -36,10 +36,7 @@ public sealed partial class DueTransfers(NpgsqlDataSource database, ILogger<DueT
             command.Parameters.AddWithValue(most);
             command.Parameters.Add(Reading.At(now - IdempotencyKey.Life));
             await using var reader = await command.ExecuteReaderAsync(cancellation);
-            while (await reader.ReadAsync(cancellation))
-            {
-                rows.Add(TransferTable.From(reader));
-            }
+            rows = await reader.All(TransferTable.From, cancellation);
         }
 
         if (rows.Count == 0)

@@ -79,21 +79,16 @@ sealed class Inbox(NpgsqlDataSource database)
 
     static async Task<List<WaitingEvent>> Read(NpgsqlDataReader reader, CancellationToken cancellation)
     {
-        var events = new List<WaitingEvent>();
-        while (await reader.ReadAsync(cancellation))
-        {
-            events.Add(
-                new WaitingEvent(
-                    reader.GetInt64(0),
-                    reader.GetString(1),
-                    reader.GetString(2),
-                    reader.GetString(3),
-                    reader.GetString(4)
-                )
-            );
-        }
-
-        return events;
+        return await reader.All(
+            row => new WaitingEvent(
+                row.GetInt64(0),
+                row.GetString(1),
+                row.GetString(2),
+                row.GetString(3),
+                row.GetString(4)
+            ),
+            cancellation
+        );
     }
 
     /// <summary>Writes down what became of them, in the transaction of their effects.</summary>

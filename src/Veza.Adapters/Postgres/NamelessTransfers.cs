@@ -39,35 +39,22 @@ public sealed class NamelessTransfers(NpgsqlDataSource database)
             order by t.id limit $3
             """
         );
-        command.Parameters.Add(
-            new()
-            {
-                Value = (object?)since ?? DBNull.Value,
-                NpgsqlDbType = NpgsqlTypes.NpgsqlDbType.TimestampTz,
-            }
-        );
-        command.Parameters.Add(
-            new() { Value = (object?)after ?? DBNull.Value, NpgsqlDbType = NpgsqlTypes.NpgsqlDbType.Uuid }
-        );
+        command.Parameters.Add(Reading.At(since));
+        command.Parameters.Add(Reading.Uuid(after));
         command.Parameters.AddWithValue(most);
         await using var reader = await command.ExecuteReaderAsync(cancellation);
-        var found = new List<NamelessTransfer>();
-        while (await reader.ReadAsync(cancellation))
-        {
-            found.Add(
-                new(
-                    reader.GetGuid(0),
-                    reader.GetGuid(1),
-                    reader.GetString(2),
-                    reader.GetString(3),
-                    reader.GetString(4),
-                    reader.GetInt64(5),
-                    reader.GetString(6),
-                    reader.Time(7)
-                )
-            );
-        }
-
-        return found;
+        return await reader.All(
+            row => new NamelessTransfer(
+                row.GetGuid(0),
+                row.GetGuid(1),
+                row.GetString(2),
+                row.GetString(3),
+                row.GetString(4),
+                row.GetInt64(5),
+                row.GetString(6),
+                row.Time(7)
+            ),
+            cancellation
+        );
     }
 }

@@ -65,26 +65,24 @@ static class OrderTable
             }
         );
         await using var reader = await batch.ExecuteReaderAsync(cancellation);
-        var rows = new List<(OrderRow Row, int Version)>(ids.Count);
-        while (await reader.ReadAsync(cancellation))
-        {
-            rows.Add(
+        var rows = await reader.All(
+            row =>
                 (
-                    new OrderRow(
-                        reader.GetGuid(0),
-                        reader.GetString(1),
-                        reader.GetString(2),
-                        reader.GetInt64(3),
-                        reader.GetString(4),
-                        reader.GetString(5)
+                    Row: new OrderRow(
+                        row.GetGuid(0),
+                        row.GetString(1),
+                        row.GetString(2),
+                        row.GetInt64(3),
+                        row.GetString(4),
+                        row.GetString(5)
                     ),
-                    reader.GetInt32(6)
-                )
-            );
-        }
+                    Version: row.GetInt32(6)
+                ),
+            cancellation
+        );
 
-        var lines = await Group(reader, LineFrom, cancellation);
-        var legs = await Group(reader, LegFrom, cancellation);
+        var lines = await reader.Group(LineFrom, cancellation);
+        var legs = await reader.Group(LegFrom, cancellation);
         return rows.ToDictionary(
             order => order.Row.Id,
             order =>
@@ -93,10 +91,7 @@ static class OrderTable
                         lines.GetValueOrDefault(order.Row.Id, []),
                         legs.GetValueOrDefault(order.Row.Id, [])
                     )
-                    .Match(
-                        ok: found => new Versioned<Order>(found, order.Version),
-                        error: Broken<Versioned<Order>>
-                    )
+                    .Stored(order.Version)
         );
     }
 
@@ -277,30 +272,4 @@ static class OrderTable
             reader.GetInt64(7),
             reader.GetInt64(8)
         );
-
-    /// <summary>The next result of the batch, by the id in its first column.</summary>
-    internal static async Task<Dictionary<Guid, List<T>>> Group<T>(
-        NpgsqlDataReader reader,
-        Func<NpgsqlDataReader, T> read,
-        CancellationToken cancellation
-    )
-    {
-        await reader.NextResultAsync(cancellation);
-        var groups = new Dictionary<Guid, List<T>>();
-        while (await reader.ReadAsync(cancellation))
-        {
-            var id = reader.GetGuid(0);
-            if (!groups.TryGetValue(id, out var group))
-            {
-                groups.Add(id, group = []);
-            }
-
-            group.Add(read(reader));
-        }
-
-        return groups;
-    }
-
-    /// <summary>A row that the domain cannot have written is damage, and nothing may be decided on it.</summary>
-    internal static T Broken<T>(string why) => throw new InvalidDataException(why);
 }

@@ -1,5 +1,4 @@
 using Npgsql;
-using NpgsqlTypes;
 using Veza.Domain.Orders;
 using Veza.Domain.Payouts;
 using Veza.Domain.Reconciliation;
@@ -33,18 +32,10 @@ public sealed class OurBooks(NpgsqlDataSource database)
             """
         );
         command.Parameters.Add(Reading.At(since));
-        command.Parameters.Add(
-            new() { Value = (object?)after ?? DBNull.Value, NpgsqlDbType = NpgsqlDbType.Uuid }
-        );
+        command.Parameters.Add(Reading.Uuid(after));
         command.Parameters.AddWithValue(most);
         await using var reader = await command.ExecuteReaderAsync(cancellation);
-        var found = new List<Guid>();
-        while (await reader.ReadAsync(cancellation))
-        {
-            found.Add(reader.GetGuid(0));
-        }
-
-        return found;
+        return await reader.All(row => row.GetGuid(0), cancellation);
     }
 
     /// <summary>Transfers by their own ids, by their orders', or by Stripe's.</summary>
@@ -56,7 +47,7 @@ public sealed class OurBooks(NpgsqlDataSource database)
     )
     {
         await using var connection = await database.OpenConnectionAsync(cancellation);
-        var rows = new List<((TransferRow Row, int Version) Read, DateTimeOffset ChangedAt)>();
+        List<((TransferRow Row, int Version) Read, DateTimeOffset ChangedAt)> rows;
         await using (
             var command = new NpgsqlCommand(
                 $"""
@@ -73,10 +64,7 @@ public sealed class OurBooks(NpgsqlDataSource database)
             command.Parameters.Add(Reading.Uuids(orders));
             command.Parameters.Add(Reading.Texts(stripeIds));
             await using var reader = await command.ExecuteReaderAsync(cancellation);
-            while (await reader.ReadAsync(cancellation))
-            {
-                rows.Add((TransferTable.From(reader), reader.Time(24)));
-            }
+            rows = await reader.All(row => (TransferTable.From(row), row.Time(24)), cancellation);
         }
 
         var reversals = await TransferTable.LoadReversals(
@@ -142,26 +130,17 @@ public sealed class OurBooks(NpgsqlDataSource database)
         command.Parameters.Add(Reading.Texts(names));
         command.Parameters.Add(Reading.Uuids(orders));
         await using var reader = await command.ExecuteReaderAsync(cancellation);
-        var found = new List<Line<Refund>>();
-        while (await reader.ReadAsync(cancellation))
-        {
-            found.Add(new Line<Refund>(RefundTable.From(reader).Value, reader.Time(18)));
-        }
-
-        return found;
+        return await reader.All(
+            row => new Line<Refund>(RefundTable.From(row).Value, row.Time(18)),
+            cancellation
+        );
     }
 
     /// <summary>The payouts in which anything happened since then.</summary>
     public async Task<IReadOnlyList<Line<Payout>>> Payouts(
         DateTimeOffset since,
         CancellationToken cancellation
-    ) =>
-        [
-            .. (await PayoutTable.Touched(database, since, cancellation)).Select(touched => new Line<Payout>(
-                touched.Payout,
-                touched.ChangedAt
-            )),
-        ];
+    ) => await PayoutTable.Touched(database, since, cancellation);
 
     /// <summary>
     /// What must hold of each order's own books whatever the providers say: the postings sum to zero per currency, and
@@ -207,20 +186,15 @@ public sealed class OurBooks(NpgsqlDataSource database)
         );
         command.Parameters.Add(Reading.Uuids(orders));
         await using var reader = await command.ExecuteReaderAsync(cancellation);
-        var found = new List<BrokenOrder>();
-        while (await reader.ReadAsync(cancellation))
-        {
-            found.Add(
-                new(
-                    reader.GetGuid(0),
-                    reader.GetString(1),
-                    reader.GetString(2),
-                    reader.GetInt64(3),
-                    reader.GetInt64(4)
-                )
-            );
-        }
-
-        return found;
+        return await reader.All(
+            row => new BrokenOrder(
+                row.GetGuid(0),
+                row.GetString(1),
+                row.GetString(2),
+                row.GetInt64(3),
+                row.GetInt64(4)
+            ),
+            cancellation
+        );
     }
 }

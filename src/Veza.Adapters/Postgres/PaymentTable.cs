@@ -30,13 +30,7 @@ static class PaymentTable
         command.Parameters.Add(new NpgsqlParameter<TimeSpan> { TypedValue = after });
         command.Parameters.AddWithValue(most);
         await using var reader = await command.ExecuteReaderAsync(cancellation);
-        var due = new List<Guid>();
-        while (await reader.ReadAsync(cancellation))
-        {
-            due.Add(reader.GetGuid(0));
-        }
-
-        return due;
+        return await reader.All(row => row.GetGuid(0), cancellation);
     }
 
     public static async Task<Dictionary<string, Guid>> OrdersOf(

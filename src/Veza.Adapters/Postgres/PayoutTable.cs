@@ -2,6 +2,7 @@ using Npgsql;
 using Veza.Adapters.Storage;
 using Veza.Domain;
 using Veza.Domain.Payouts;
+using Veza.Domain.Reconciliation;
 
 namespace Veza.Adapters.Postgres;
 
@@ -25,11 +26,11 @@ static class PayoutTable
         );
         command.Parameters.Add(Reading.Uuids(ids));
         await using var reader = await command.ExecuteReaderAsync(cancellation);
-        return (await Read(reader, cancellation)).ToDictionary(payout => payout.Value.Id.Value);
+        return (await reader.All(From, cancellation)).ToDictionary(payout => payout.Value.Id.Value);
     }
 
     /// <summary>Those in which anything happened since then, with the time of it; without locks.</summary>
-    public static async Task<List<(Payout Payout, DateTimeOffset ChangedAt)>> Touched(
+    public static async Task<List<Line<Payout>>> Touched(
         NpgsqlDataSource database,
         DateTimeOffset since,
         CancellationToken cancellation
@@ -43,9 +44,7 @@ static class PayoutTable
         );
         command.Parameters.Add(Reading.At(since));
         await using var reader = await command.ExecuteReaderAsync(cancellation);
-        var times = new List<DateTimeOffset>();
-        var payouts = await Read(reader, cancellation, () => times.Add(reader.Time(18)));
-        return [.. payouts.Zip(times, (payout, time) => (payout.Value, time))];
+        return await reader.All(row => new Line<Payout>(From(row).Value, row.Time(18)), cancellation);
     }
 
     /// <summary>
@@ -61,7 +60,7 @@ static class PayoutTable
     )
     {
         await using var session = await Session.Begin(database, cancellation);
-        var due = new List<Versioned<Payout>>();
+        List<Versioned<Payout>> due;
         await using (
             var command = session.Command(
                 $"""
@@ -75,7 +74,7 @@ static class PayoutTable
             command.Parameters.Add(Reading.At(now));
             command.Parameters.AddWithValue(most);
             await using var reader = await command.ExecuteReaderAsync(cancellation);
-            due = await Read(reader, cancellation);
+            due = await reader.All(From, cancellation);
         }
 
         if (due.Count == 0)
@@ -179,45 +178,26 @@ static class PayoutTable
         command.Parameters.Add(Reading.At(now));
     }
 
-    static async Task<List<Versioned<Payout>>> Read(
-        NpgsqlDataReader reader,
-        CancellationToken cancellation,
-        Action? also = null
-    )
-    {
-        var found = new List<Versioned<Payout>>();
-        while (await reader.ReadAsync(cancellation))
-        {
-            also?.Invoke();
-            var version = reader.GetInt32(17);
-            found.Add(
-                new PayoutRow(
-                    id: reader.GetGuid(0),
-                    sellerId: reader.GetString(1),
-                    stripeAccountId: reader.GetString(2),
-                    amount: reader.GetInt64(3),
-                    currency: reader.GetString(4),
-                    status: reader.GetString(5),
-                    stripePayoutId: reader.TextOrNull(6),
-                    generation: reader.GetInt32(7),
-                    sends: reader.GetInt32(8),
-                    firstSentAt: reader.TimeOrNull(9),
-                    move: reader.TextOrNull(10),
-                    retryCount: reader.GetInt32(11),
-                    dueAt: reader.TimeOrNull(12),
-                    waitingFor: reader.TextOrNull(13),
-                    failureCause: reader.TextOrNull(14),
-                    failureCode: reader.TextOrNull(15),
-                    failureMessage: reader.TextOrNull(16)
-                )
-                    .ToPayout()
-                    .Match(
-                        ok: payout => new Versioned<Payout>(payout, version),
-                        error: OrderTable.Broken<Versioned<Payout>>
-                    )
-            );
-        }
-
-        return found;
-    }
+    static Versioned<Payout> From(NpgsqlDataReader reader) =>
+        new PayoutRow(
+            id: reader.GetGuid(0),
+            sellerId: reader.GetString(1),
+            stripeAccountId: reader.GetString(2),
+            amount: reader.GetInt64(3),
+            currency: reader.GetString(4),
+            status: reader.GetString(5),
+            stripePayoutId: reader.TextOrNull(6),
+            generation: reader.GetInt32(7),
+            sends: reader.GetInt32(8),
+            firstSentAt: reader.TimeOrNull(9),
+            move: reader.TextOrNull(10),
+            retryCount: reader.GetInt32(11),
+            dueAt: reader.TimeOrNull(12),
+            waitingFor: reader.TextOrNull(13),
+            failureCause: reader.TextOrNull(14),
+            failureCode: reader.TextOrNull(15),
+            failureMessage: reader.TextOrNull(16)
+        )
+            .ToPayout()
+            .Stored(reader.GetInt32(17));
 }

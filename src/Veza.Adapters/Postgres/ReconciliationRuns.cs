@@ -71,9 +71,7 @@ public sealed class ReconciliationRuns(NpgsqlDataSource database, TimeProvider c
         ended.Parameters.Add(new() { Value = id });
         ended.Parameters.Add(new() { Value = verdict });
         ended.Parameters.Add(new() { Value = compared, NpgsqlDbType = NpgsqlDbType.Jsonb });
-        ended.Parameters.Add(
-            new() { Value = (object?)error ?? DBNull.Value, NpgsqlDbType = NpgsqlDbType.Text }
-        );
+        ended.Parameters.Add(Reading.Text(error));
         ended.Parameters.Add(Reading.At(clock.GetUtcNow()));
         batch.BatchCommands.Add(ended);
         if (findings.Count > 0)
@@ -195,13 +193,7 @@ public sealed class ReconciliationRuns(NpgsqlDataSource database, TimeProvider c
         );
         command.Parameters.AddWithValue(most);
         await using var reader = await command.ExecuteReaderAsync(cancellation);
-        var found = new List<string>();
-        while (await reader.ReadAsync(cancellation))
-        {
-            found.Add(reader.GetString(0));
-        }
-
-        return found;
+        return await reader.All(row => row.GetString(0), cancellation);
     }
 
     /// <summary>The last run that came to an end, with its findings. Null before the first.</summary>

@@ -1,5 +1,4 @@
 using Npgsql;
-using NpgsqlTypes;
 using Veza.Adapters.Storage;
 using Veza.Domain;
 using Veza.Domain.Licenses;
@@ -30,13 +29,7 @@ static class RefundTable
             }
         );
         await using var reader = await batch.ExecuteReaderAsync(cancellation);
-        var found = new List<Versioned<Refund>>();
-        while (await reader.ReadAsync(cancellation))
-        {
-            found.Add(From(reader));
-        }
-
-        return found;
+        return await reader.All(From, cancellation);
     }
 
     /// <summary>Refunds that have heard nothing for too long, taken for the length of a lease.</summary>
@@ -61,13 +54,7 @@ static class RefundTable
         command.Parameters.Add(Reading.At(now + lease));
         command.Parameters.AddWithValue(most);
         await using var reader = await command.ExecuteReaderAsync(cancellation);
-        var claimed = new List<Versioned<Refund>>();
-        while (await reader.ReadAsync(cancellation))
-        {
-            claimed.Add(From(reader));
-        }
-
-        return claimed;
+        return await reader.All(From, cancellation);
     }
 
     internal static void Write(NpgsqlBatch batch, Guard guard, Changes changes, DateTimeOffset now)
@@ -130,15 +117,11 @@ static class RefundTable
                 new() { Value = row.LineIds },
                 new() { Value = row.ShareSellers },
                 new() { Value = row.ShareAmounts },
-                new() { Value = (object?)row.Reason ?? DBNull.Value, NpgsqlDbType = NpgsqlDbType.Text },
+                Reading.Text(row.Reason),
                 new() { Value = row.Status },
-                new()
-                {
-                    Value = (object?)row.SentAt ?? DBNull.Value,
-                    NpgsqlDbType = NpgsqlDbType.TimestampTz,
-                },
+                Reading.At(row.SentAt),
                 new() { Value = row.Sends },
-                new() { Value = (object?)row.DueAt ?? DBNull.Value, NpgsqlDbType = NpgsqlDbType.TimestampTz },
+                Reading.At(row.DueAt),
                 Reading.At(now),
             },
         };
@@ -164,10 +147,7 @@ static class RefundTable
             undone: reader.GetBoolean(16)
         )
             .ToRefund()
-            .Match(
-                ok: found => new Versioned<Refund>(found, reader.GetInt32(17)),
-                error: OrderTable.Broken<Versioned<Refund>>
-            );
+            .Stored(reader.GetInt32(17));
 }
 
 /// <summary>Buyers' licenses.</summary>
@@ -192,32 +172,23 @@ static class LicenseTable
             }
         );
         await using var reader = await batch.ExecuteReaderAsync(cancellation);
-        var found = new List<Versioned<License>>();
-        while (await reader.ReadAsync(cancellation))
-        {
-            var version = reader.GetInt32(9);
-            found.Add(
-                new LicenseRow(
-                    id: reader.GetGuid(0),
-                    orderId: reader.GetGuid(1),
-                    lineId: reader.GetGuid(2),
-                    buyerId: reader.GetString(3),
-                    productId: reader.GetString(4),
-                    kind: reader.GetString(5),
-                    expiresAt: reader.TimeOrNull(6),
-                    status: reader.GetString(7),
-                    revokedBy: reader.GuidOrNull(8)
-                )
-                    .ToLicense()
-                    .Match(
-                        ok: license => new Versioned<License>(license, version),
-                        error: OrderTable.Broken<Versioned<License>>
-                    )
-            );
-        }
-
-        return found;
+        return await reader.All(From, cancellation);
     }
+
+    static Versioned<License> From(NpgsqlDataReader reader) =>
+        new LicenseRow(
+            id: reader.GetGuid(0),
+            orderId: reader.GetGuid(1),
+            lineId: reader.GetGuid(2),
+            buyerId: reader.GetString(3),
+            productId: reader.GetString(4),
+            kind: reader.GetString(5),
+            expiresAt: reader.TimeOrNull(6),
+            status: reader.GetString(7),
+            revokedBy: reader.GuidOrNull(8)
+        )
+            .ToLicense()
+            .Stored(reader.GetInt32(9));
 
     internal static void Write(NpgsqlBatch batch, Guard guard, Changes changes, DateTimeOffset now)
     {

@@ -44,13 +44,7 @@ public sealed class Sellers(NpgsqlDataSource database, TimeProvider clock)
         command.Parameters.AddWithValue(account);
         command.Parameters.AddWithValue(standing.PayoutsEnabled);
         command.Parameters.AddWithValue(standing.TransfersActive);
-        command.Parameters.Add(
-            new()
-            {
-                Value = (object?)standing.DisabledReason ?? DBNull.Value,
-                NpgsqlDbType = NpgsqlTypes.NpgsqlDbType.Text,
-            }
-        );
+        command.Parameters.Add(Reading.Text(standing.DisabledReason));
         command.Parameters.Add(Reading.At(now));
         return await command.ExecuteNonQueryAsync(cancellation) > 0;
     }

@@ -90,17 +90,9 @@ static class TransferTable
         );
         command.Parameters.Add(Reading.At(now));
         command.Parameters.AddWithValue(most);
-        command.Parameters.Add(
-            new() { Value = (object?)account ?? DBNull.Value, NpgsqlDbType = NpgsqlTypes.NpgsqlDbType.Text }
-        );
+        command.Parameters.Add(Reading.Text(account));
         await using var reader = await command.ExecuteReaderAsync(cancellation);
-        var found = new List<Guid>();
-        while (await reader.ReadAsync(cancellation))
-        {
-            found.Add(reader.GetGuid(0));
-        }
-
-        return found;
+        return await reader.All(row => row.GetGuid(0), cancellation);
     }
 
     static async Task<Dictionary<Guid, Versioned<Transfer>>> Load(
@@ -126,13 +118,9 @@ static class TransferTable
         batch.BatchCommands.Add(locking);
         batch.BatchCommands.Add(claims);
         await using var reader = await batch.ExecuteReaderAsync(cancellation);
-        var rows = new List<(TransferRow, int)>();
-        while (await reader.ReadAsync(cancellation))
-        {
-            rows.Add(From(reader));
-        }
+        var rows = await reader.All(From, cancellation);
 
-        var reversals = await OrderTable.Group(reader, ReversalFrom, cancellation);
+        var reversals = await reader.Group(ReversalFrom, cancellation);
         return Assemble(rows, reversals).ToDictionary(transfer => transfer.Value.Id.Value);
     }
 
@@ -146,7 +134,7 @@ static class TransferTable
         batch.BatchCommands.Add(new("select 1"));
         batch.BatchCommands.Add(new($"{Reversals} = any($1)") { Parameters = { Reading.Uuids(ids) } });
         await using var reader = await batch.ExecuteReaderAsync(cancellation);
-        return await OrderTable.Group(reader, ReversalFrom, cancellation);
+        return await reader.Group(ReversalFrom, cancellation);
     }
 
     public static IEnumerable<Versioned<Transfer>> Assemble(
@@ -154,11 +142,7 @@ static class TransferTable
         Dictionary<Guid, List<ReversalRow>> reversals
     ) =>
         rows.Select(row =>
-            row.Row.ToTransfer(reversals.GetValueOrDefault(row.Row.Id, []))
-                .Match(
-                    ok: found => new Versioned<Transfer>(found, row.Version),
-                    error: OrderTable.Broken<Versioned<Transfer>>
-                )
+            row.Row.ToTransfer(reversals.GetValueOrDefault(row.Row.Id, [])).Stored(row.Version)
         );
 
     public static void Write(NpgsqlBatch batch, Guard guard, Changes changes, DateTimeOffset now)

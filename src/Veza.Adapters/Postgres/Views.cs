@@ -319,21 +319,12 @@ public sealed class Views(NpgsqlDataSource database)
             order by seq limit $4
             """
         );
-        command.Parameters.Add(
-            new() { Value = (object?)order ?? DBNull.Value, NpgsqlDbType = NpgsqlTypes.NpgsqlDbType.Uuid }
-        );
-        command.Parameters.Add(TextOrNull(account));
+        command.Parameters.Add(Reading.Uuid(order));
+        command.Parameters.Add(Reading.Text(account));
         command.Parameters.AddWithValue(after);
         command.Parameters.AddWithValue(limit + 1);
-        var rows = new List<(long Seq, string Json)>();
         await using var reader = await command.ExecuteReaderAsync(cancellation);
-        while (await reader.ReadAsync(cancellation))
-        {
-            rows.Add((reader.GetInt64(0), reader.GetString(1)));
-        }
-
-        var page = rows.Take(limit).ToList();
-        return ([.. page.Select(row => row.Json)], rows.Count > limit, page.Count > 0 ? page[^1].Seq : null);
+        return await reader.Page<long>(limit, cancellation);
     }
 
     /// <summary>Per currency: every account's balance and their sum, which is zero or something is very wrong.</summary>
@@ -374,7 +365,7 @@ public sealed class Views(NpgsqlDataSource database)
     async Task<string?> One(string sql, object key, CancellationToken cancellation)
     {
         await using var command = database.CreateCommand(sql);
-        command.Parameters.Add(key is DBNull ? TextOrNull(null) : new NpgsqlParameter { Value = key });
+        command.Parameters.Add(key is DBNull ? Reading.Text(null) : new NpgsqlParameter { Value = key });
         return await command.ExecuteScalarAsync(cancellation) as string;
     }
 
@@ -390,28 +381,13 @@ public sealed class Views(NpgsqlDataSource database)
         await using var command = database.CreateCommand(sql);
         foreach (var filter in filters)
         {
-            command.Parameters.Add(TextOrNull(filter));
+            command.Parameters.Add(Reading.Text(filter));
         }
 
-        command.Parameters.Add(
-            new() { Value = (object?)after ?? DBNull.Value, NpgsqlDbType = NpgsqlTypes.NpgsqlDbType.Uuid }
-        );
+        command.Parameters.Add(Reading.Uuid(after));
         command.Parameters.AddWithValue(limit + 1);
-        var rows = new List<(Guid Id, string Json)>();
         await using var reader = await command.ExecuteReaderAsync(cancellation);
-        while (await reader.ReadAsync(cancellation))
-        {
-            rows.Add((reader.GetGuid(0), reader.GetString(1)));
-        }
-
-        var page = rows.Take(limit).ToList();
-        return new Page(
-            [.. page.Select(row => row.Json)],
-            rows.Count > limit,
-            page.Count > 0 ? page[^1].Id : null
-        );
+        var (items, hasMore, last) = await reader.Page<Guid>(limit, cancellation);
+        return new Page(items, hasMore, last);
     }
-
-    static NpgsqlParameter TextOrNull(string? text) =>
-        new() { Value = (object?)text ?? DBNull.Value, NpgsqlDbType = NpgsqlTypes.NpgsqlDbType.Text };
 }

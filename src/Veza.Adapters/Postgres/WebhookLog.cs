@@ -1,5 +1,4 @@
 using Npgsql;
-using NpgsqlTypes;
 
 namespace Veza.Adapters.Postgres;
 
@@ -42,19 +41,10 @@ public sealed class WebhookLog(NpgsqlDataSource database)
             """
         );
         Add(command, filter);
-        command.Parameters.Add(
-            new() { Value = (object?)before ?? DBNull.Value, NpgsqlDbType = NpgsqlDbType.Bigint }
-        );
+        command.Parameters.Add(Reading.Bigint(before));
         command.Parameters.AddWithValue(limit + 1);
         await using var reader = await command.ExecuteReaderAsync(cancellation);
-        var rows = new List<(long Seq, string Json)>();
-        while (await reader.ReadAsync(cancellation))
-        {
-            rows.Add((reader.GetInt64(0), reader.GetString(1)));
-        }
-
-        var page = rows.Take(limit).ToList();
-        return ([.. page.Select(row => row.Json)], rows.Count > limit, page.Count > 0 ? page[^1].Seq : null);
+        return await reader.Page<long>(limit, cancellation);
     }
 
     /// <summary>What contradicts what Veza knows, could not be read, or waits for its object; newest first.</summary>
@@ -67,13 +57,7 @@ public sealed class WebhookLog(NpgsqlDataSource database)
             """
         );
         await using var reader = await command.ExecuteReaderAsync(cancellation);
-        var found = new List<string>();
-        while (await reader.ReadAsync(cancellation))
-        {
-            found.Add(reader.GetString(0));
-        }
-
-        return found;
+        return await reader.All(row => row.GetString(0), cancellation);
     }
 
     /// <summary>With its body, as it was received. Null if there is none.</summary>
@@ -116,14 +100,10 @@ public sealed class WebhookLog(NpgsqlDataSource database)
 
     static void Add(NpgsqlCommand command, WebhookFilter filter)
     {
-        command.Parameters.Add(
-            new() { Value = (object?)filter.Id ?? DBNull.Value, NpgsqlDbType = NpgsqlDbType.Bigint }
-        );
+        command.Parameters.Add(Reading.Bigint(filter.Id));
         foreach (var text in new[] { filter.Provider, filter.State, filter.Type, filter.Reason })
         {
-            command.Parameters.Add(
-                new() { Value = (object?)text ?? DBNull.Value, NpgsqlDbType = NpgsqlDbType.Text }
-            );
+            command.Parameters.Add(Reading.Text(text));
         }
     }
 }
