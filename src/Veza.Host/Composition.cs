@@ -137,6 +137,7 @@ static class Composition
         services.AddSingleton<Wakes>();
         services.AddSingleton<Conflicts>();
         services.AddSingleton<Settler>();
+        services.AddSingleton<ObservationDesk>();
         services.AddSingleton<OrderDesk>();
         services.AddSingleton<PaymentDesk>();
         services.AddSingleton<RefundDesk>();

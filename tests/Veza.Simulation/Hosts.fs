@@ -57,6 +57,7 @@ and Host(id: int, world: World) =
     let conflicts = Conflicts(istore, clock)
     let wakes = Wakes()
     let settler = Settler settings
+    let observations = ObservationDesk(istore, conflicts, settler, clock)
     let client =
         let http = new HttpClient(new StripeNetwork(id, world.Stripe), Timeout = Timeout.InfiniteTimeSpan)
         StripeClients.Open(http, "http://stripe", "sk_test_simulation")
@@ -78,7 +79,7 @@ and Host(id: int, world: World) =
             istore,
             conflicts,
             hyperswitch,
-            settler,
+            observations,
             wakes,
             clock,
             NullLogger<PaymentDesk>.Instance
@@ -89,13 +90,13 @@ and Host(id: int, world: World) =
             istore,
             conflicts,
             hyperswitch,
-            settler,
+            observations,
             wakes,
             clock,
             NullLogger<RefundDesk>.Instance
         )
-    let transfers = TransferDesk(settings, istore, conflicts, connect, settler, wakes, clock)
-    let disputes = DisputeDesk(settings, istore, conflicts, hyperswitch, stripeBooks, settler, clock)
+    let transfers = TransferDesk(settings, istore, conflicts, connect, observations, wakes, clock)
+    let disputes = DisputeDesk(settings, istore, hyperswitch, stripeBooks, observations, clock)
     let inbox =
         new InboxWorker(settings, istore, conflicts, settler, wakes, clock, NullLogger<InboxWorker>.Instance)
     let sweeper =

@@ -20,4 +20,51 @@ public sealed record Finding(
 {
     /// <summary>Neither well already, nor likely to be in a moment, nor settled otherwise by a person.</summary>
     public bool Counts => !Healed && AcknowledgedBy is null && Reason != "timing";
+
+    /// <summary>A difference that a comparison of two lines has found.</summary>
+    public static Finding Of(
+        Difference difference,
+        string entity,
+        Guid id,
+        Guid? order,
+        string provider,
+        string? providerId,
+        bool healed
+    ) =>
+        new(
+            DifferenceModule.word(difference.Reason),
+            entity,
+            id.ToString(),
+            order,
+            provider,
+            providerId,
+            difference.Ours,
+            difference.Theirs,
+            DifferenceModule.remedyWord(difference.Remedy),
+            healed
+        );
+
+    /// <summary>Nothing of the other side stands beside it: a person must look.</summary>
+    public static Finding Alone(
+        string reason,
+        string entity,
+        Guid id,
+        Guid? order,
+        string provider,
+        string? providerId,
+        string ours,
+        string theirs
+    ) =>
+        new(
+            reason,
+            entity,
+            id.ToString(),
+            order,
+            provider,
+            providerId,
+            ours,
+            theirs,
+            DifferenceModule.remedyWord(Domain.Reconciliation.Remedy.NeedsOperator),
+            false
+        );
 }

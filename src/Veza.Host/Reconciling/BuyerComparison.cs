@@ -18,6 +18,8 @@ sealed class BuyerComparison(
     RefundDesk refunds
 )
 {
+    const string Provider = "hyperswitch";
+
     /// <summary>Every payment at Hyperswitch of the window. Answers whose orders were among them.</summary>
     public async Task<HashSet<Guid>> Payments(
         Scope scope,
@@ -51,9 +53,8 @@ sealed class BuyerComparison(
                 {
                     // Another payment of an order of ours: somebody may have paid twice.
                     findings.Add(
-                        Unexplained(
+                        OfOrder(
                             payment.HasSucceeded ? "duplicate" : "foreign",
-                            "order",
                             named,
                             payment.PaymentId,
                             $"{payment.Amount} {payment.Currency} {payment.Status}"
@@ -103,9 +104,8 @@ sealed class BuyerComparison(
                 {
                     // The buyer has money back that Veza knows nothing of.
                     findings.Add(
-                        Unexplained(
+                        OfOrder(
                             "foreign",
-                            "order",
                             order.Is.Id.Value,
                             refund.RefundId,
                             $"{refund.Report.Amount} {refund.Report.Currency}"
@@ -146,16 +146,7 @@ sealed class BuyerComparison(
                 findings.AddRange(
                     Compare
                         .paymentMissing(scope.CutOff, line)
-                        .Select(difference =>
-                            Found(
-                                difference,
-                                "order",
-                                line.Is.Id.Value,
-                                line.Is.Id.Value,
-                                PaymentId.For(line.Is.Id).Value,
-                                false
-                            )
-                        )
+                        .Select(difference => Found(difference, line.Is, false))
                 );
             }
             else
@@ -202,23 +193,22 @@ sealed class BuyerComparison(
         CancellationToken cancellation
     )
     {
-        var (id, name) = (line.Is.Id.Value, payment.PaymentId);
         var differences = Compare.payment(scope.CutOff, line, LineOf(payment));
         if (differences.Any(difference => !difference.Reason.IsTiming))
         {
             payment = Sure(await hyperswitch.GetPayment(PaymentId.For(line.Is.Id), cancellation));
-            line = (await ours.Orders([id], [], cancellation))[id];
+            line = (await ours.Orders([line.Is.Id.Value], [], cancellation))[line.Is.Id.Value];
             differences = Compare.payment(scope.CutOff, line, LineOf(payment));
         }
 
         var findings = new List<Finding>();
         foreach (var difference in differences)
         {
-            var healed =
-                scope.Heal
-                && difference.Remedy.IsTellTheFact
-                && TransferComparison.IsHealed(await payments.Observe(payment, new Cause(scope.Actor)));
-            findings.Add(Found(difference, "order", id, id, name, healed));
+            var healed = await scope.Mends(
+                difference.Remedy.IsTellTheFact,
+                async cause => await payments.Observe(payment, cause)
+            );
+            findings.Add(Found(difference, line.Is, healed));
         }
 
         return findings;
@@ -243,10 +233,10 @@ sealed class BuyerComparison(
         var findings = new List<Finding>();
         foreach (var difference in differences)
         {
-            var healed =
-                scope.Heal
-                && difference.Remedy.IsTellTheFact
-                && TransferComparison.IsHealed(await refunds.Observe(refund, new Cause(scope.Actor)));
+            var healed = await scope.Mends(
+                difference.Remedy.IsTellTheFact,
+                async cause => await refunds.Observe(refund, cause)
+            );
             findings.Add(Found(difference, line.Is, healed));
         }
 
@@ -261,48 +251,18 @@ sealed class BuyerComparison(
             ? receipt
             : throw new CouldNotCompareException($"Hyperswitch does not tell: {answered.Answer}");
 
-    static Finding Found(Difference difference, Refund refund, bool healed) =>
-        Found(
-            difference,
-            "refund",
-            refund.Id.Value,
-            refund.Order.Value,
-            ProviderRefundId.For(refund.Id).Value,
-            healed
-        );
+    static Finding Found(Difference difference, Refund refund, bool healed)
+    {
+        var name = ProviderRefundId.For(refund.Id).Value;
+        return Finding.Of(difference, "refund", refund.Id.Value, refund.Order.Value, Provider, name, healed);
+    }
 
-    static Finding Found(
-        Difference difference,
-        string entity,
-        Guid id,
-        Guid order,
-        string providerId,
-        bool healed
-    ) =>
-        new(
-            DifferenceModule.word(difference.Reason),
-            entity,
-            id.ToString(),
-            order,
-            "hyperswitch",
-            providerId,
-            difference.Ours,
-            difference.Theirs,
-            DifferenceModule.remedyWord(difference.Remedy),
-            healed
-        );
+    static Finding Found(Difference difference, Order order, bool healed)
+    {
+        var name = PaymentId.For(order.Id).Value;
+        return Finding.Of(difference, "order", order.Id.Value, order.Id.Value, Provider, name, healed);
+    }
 
-    static Finding Unexplained(string reason, string entity, Guid id, string providerId, string theirs) =>
-        new(
-            reason,
-            entity,
-            id.ToString(),
-            id,
-            "hyperswitch",
-            providerId,
-            "",
-            theirs,
-            DifferenceModule.remedyWord(Remedy.NeedsOperator),
-            false
-        );
+    static Finding OfOrder(string reason, Guid order, string providerId, string theirs) =>
+        Finding.Alone(reason, "order", order, order, Provider, providerId, "", theirs);
 }

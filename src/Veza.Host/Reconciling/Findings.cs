@@ -1,4 +1,5 @@
 using Veza.Adapters.Storage;
+using Veza.Host.Settling;
 
 namespace Veza.Host.Reconciling;
 
@@ -7,7 +8,14 @@ namespace Veza.Host.Reconciling;
 /// <param name="CutOff">What is younger may be on its way: its differences are only a matter of time.</param>
 /// <param name="Heal">Whether the provider's word is told to the domain where that is proven to be enough.</param>
 /// <param name="Actor">To whom what is healed is attributed.</param>
-sealed record Scope(DateTimeOffset Since, DateTimeOffset CutOff, bool Heal, string Actor);
+sealed record Scope(DateTimeOffset Since, DateTimeOffset CutOff, bool Heal, string Actor)
+{
+    /// <summary>Whether telling the provider's word to the domain has mended a difference of which this is the remedy.</summary>
+    public async Task<bool> Mends(bool isRemedy, Func<Cause, Task<Conclusion?>> tell) =>
+        Heal
+        && isRemedy
+        && await tell(new Cause(Actor)) is { State: EventState.Processed or EventState.Known };
+}
 
 /// <summary>How much was laid side by side.</summary>
 sealed class Compared

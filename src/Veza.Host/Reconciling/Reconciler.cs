@@ -3,7 +3,6 @@ using Npgsql;
 using Veza.Adapters.Postgres;
 using Veza.Adapters.Storage;
 using Veza.Adapters.Stripe;
-using Veza.Domain.Reconciliation;
 
 namespace Veza.Host.Reconciling;
 
@@ -81,16 +80,14 @@ sealed class Reconciler(OurBooks ours, TransferComparison transfers, BuyerCompar
     }
 
     static Finding Found(BrokenOrder broken) =>
-        new(
+        Finding.Alone(
             broken.Rule,
             "order",
-            broken.OrderId.ToString(),
+            broken.OrderId,
             broken.OrderId,
             "veza",
             null,
             $"{broken.Found} {broken.Currency}",
-            $"{broken.Expected} {broken.Currency}",
-            DifferenceModule.remedyWord(Remedy.NeedsOperator),
-            false
+            $"{broken.Expected} {broken.Currency}"
         );
 }

@@ -11,6 +11,8 @@ namespace Veza.Host.Reconciling;
 /// <summary>Sellers' transfers and payouts, line by line against Stripe's books.</summary>
 sealed class TransferComparison(OurBooks ours, StripeBooks stripe, TransferDesk transfers, PayoutDesk payouts)
 {
+    const string Provider = "stripe";
+
     /// <summary>Every transfer at Stripe of the window. Answers which of ours were among them.</summary>
     public async Task<HashSet<Guid>> FromTheirs(
         Scope scope,
@@ -47,11 +49,11 @@ sealed class TransferComparison(OurBooks ours, StripeBooks stripe, TransferDesk 
                 }
                 else if (line.TransferId is { } lost)
                 {
-                    findings.Add(Unexplained("missing_here", lost.ToString(), line));
+                    findings.Add(OfStripe("missing_here", "transfer", lost, line));
                 }
                 else if (line.OrderNamed is { } order && orders.ContainsKey(order))
                 {
-                    findings.Add(Unexplained("foreign", order.ToString(), line));
+                    findings.Add(OfStripe("foreign", "order", order, line));
                 }
                 else
                 {
@@ -127,25 +129,11 @@ sealed class TransferComparison(OurBooks ours, StripeBooks stripe, TransferDesk 
                 : Compare.payout(scope.CutOff, line, seen.Report);
             foreach (var difference in differences)
             {
-                var healed =
-                    scope.Heal
-                    && seen is not null
-                    && difference.Remedy.IsTellTheFact
-                    && IsHealed(await payouts.Observe(seen!, new Cause(scope.Actor), cancellation));
-                findings.Add(
-                    new(
-                        DifferenceModule.word(difference.Reason),
-                        "payout",
-                        row.Id.ToString(),
-                        null,
-                        "stripe",
-                        id,
-                        difference.Ours,
-                        difference.Theirs,
-                        DifferenceModule.remedyWord(difference.Remedy),
-                        healed
-                    )
+                var healed = await scope.Mends(
+                    seen is not null && difference.Remedy.IsTellTheFact,
+                    async cause => await payouts.Observe(seen!, cause, cancellation)
                 );
+                findings.Add(Finding.Of(difference, "payout", row.Id, null, Provider, id, healed));
             }
         }
     }
@@ -176,26 +164,20 @@ sealed class TransferComparison(OurBooks ours, StripeBooks stripe, TransferDesk 
         var findings = new List<Finding>();
         foreach (var difference in Compare.transfer(scope.CutOff, line, LineOf(seen)))
         {
-            var healed = scope.Heal && await Heal(difference, seen, new Cause(scope.Actor), cancellation);
+            var healed =
+                await scope.Mends(
+                    difference.Remedy.IsTellTheFact,
+                    async cause => await transfers.Observe(seen, cause, cancellation)
+                )
+                || await scope.Mends(
+                    difference.Remedy.IsLookIntoReversals,
+                    cause => transfers.Notice(seen, cause, cancellation)
+                );
             findings.Add(Found(difference, line.Is, Name(seen), healed));
         }
 
         return findings;
     }
-
-    async Task<bool> Heal(
-        Difference difference,
-        SeenTransfer seen,
-        Cause cause,
-        CancellationToken cancellation
-    ) =>
-        difference.Remedy.IsTellTheFact
-            ? IsHealed(await transfers.Observe(seen, cause, cancellation))
-            : difference.Remedy.IsLookIntoReversals
-                && IsHealed(await transfers.Notice(seen, cause, cancellation));
-
-    public static bool IsHealed(Conclusion? conclusion) =>
-        conclusion is { State: EventState.Processed or EventState.Known };
 
     static bool IsTheSame(Transfer transfer, SeenTransfer seen) =>
         transfer.Id.Value == seen.TransferId || transfer.ToRow().StripeTransferId == Name(seen);
@@ -212,30 +194,25 @@ sealed class TransferComparison(OurBooks ours, StripeBooks stripe, TransferDesk 
         );
 
     static Finding Found(Difference difference, Transfer transfer, string? stripeId, bool healed) =>
-        new(
-            DifferenceModule.word(difference.Reason),
+        Finding.Of(
+            difference,
             "transfer",
-            transfer.Id.Value.ToString(),
+            transfer.Id.Value,
             transfer.Order.Value,
-            "stripe",
+            Provider,
             stripeId,
-            difference.Ours,
-            difference.Theirs,
-            DifferenceModule.remedyWord(difference.Remedy),
             healed
         );
 
-    static Finding Unexplained(string reason, string id, SeenTransfer seen) =>
-        new(
+    static Finding OfStripe(string reason, string entity, Guid id, SeenTransfer seen) =>
+        Finding.Alone(
             reason,
-            reason == "foreign" ? "order" : "transfer",
+            entity,
             id,
             seen.OrderNamed,
-            "stripe",
+            Provider,
             Name(seen),
             "",
-            $"{seen.Fact.Amount} {seen.Fact.Currency} to {seen.Fact.Destination}",
-            DifferenceModule.remedyWord(Remedy.NeedsOperator),
-            false
+            $"{seen.Fact.Amount} {seen.Fact.Currency} to {seen.Fact.Destination}"
         );
 }

@@ -13,10 +13,9 @@ namespace Veza.Host.Settling;
 sealed class DisputeDesk(
     Settings settings,
     IStore store,
-    Conflicts conflicts,
     HyperswitchClient hyperswitch,
     StripeBooks stripe,
-    Settler settler,
+    ObservationDesk observations,
     TimeProvider clock
 )
 {
@@ -34,18 +33,10 @@ sealed class DisputeDesk(
     {
         if (await Find(name, cancellation) is { } seen)
         {
-            await conflicts.DecideAgain(async () =>
-            {
-                await using var session = await store.Begin(CancellationToken.None);
-                await settler.Settle(
-                    session,
-                    [new Observation.OfDispute(seen, new Cause("sweep"))],
-                    clock.GetUtcNow(),
-                    CancellationToken.None
-                );
-                await session.Commit(CancellationToken.None);
-                return true;
-            });
+            await observations.Settle(
+                new Observation.OfDispute(seen, new Cause("sweep")),
+                CancellationToken.None
+            );
         }
     }
 

@@ -30,7 +30,7 @@ sealed partial class PaymentDesk(
     IStore store,
     Conflicts conflicts,
     HyperswitchClient hyperswitch,
-    Settler settler,
+    ObservationDesk observations,
     Wakes wakes,
     TimeProvider clock,
     ILogger<PaymentDesk> log
@@ -146,18 +146,10 @@ sealed partial class PaymentDesk(
     /// <summary>What Hyperswitch says of a payment, whoever asked.</summary>
     public async Task<Conclusion> Observe(ProviderPayment payment, Cause cause)
     {
-        var conclusion = await conflicts.DecideAgain(async () =>
-        {
-            await using var session = await store.Begin(CancellationToken.None);
-            var conclusions = await settler.Settle(
-                session,
-                [new Observation.OfPayment(payment, cause)],
-                clock.GetUtcNow(),
-                CancellationToken.None
-            );
-            await session.Commit(CancellationToken.None);
-            return conclusions[0];
-        });
+        var conclusion = await observations.Settle(
+            new Observation.OfPayment(payment, cause),
+            CancellationToken.None
+        );
         if (conclusion.State == EventState.Quarantined)
         {
             LogQuarantined(payment.PaymentId, conclusion.Reason);

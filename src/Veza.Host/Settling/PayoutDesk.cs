@@ -14,7 +14,7 @@ sealed partial class PayoutDesk(
     IStore store,
     Conflicts conflicts,
     StripePayouts stripe,
-    Settler settler,
+    ObservationDesk observations,
     TimeProvider clock,
     ILogger<PayoutDesk> log
 )
@@ -68,18 +68,7 @@ sealed partial class PayoutDesk(
 
     /// <summary>What Stripe says of a payout, whoever asked.</summary>
     public Task<Conclusion> Observe(SeenPayout seen, Cause cause, CancellationToken cancellation) =>
-        conflicts.DecideAgain(async () =>
-        {
-            await using var session = await store.Begin(cancellation);
-            var conclusions = await settler.Settle(
-                session,
-                [new Observation.OfPayout(seen, cause)],
-                clock.GetUtcNow(),
-                cancellation
-            );
-            await session.Commit(cancellation);
-            return conclusions[0];
-        });
+        observations.Settle(new Observation.OfPayout(seen, cause), cancellation);
 
     async Task Move(Payout payout, string actor, CancellationToken cancellation)
     {

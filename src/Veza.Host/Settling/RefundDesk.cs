@@ -36,7 +36,7 @@ sealed partial class RefundDesk(
     IStore store,
     Conflicts conflicts,
     HyperswitchClient hyperswitch,
-    Settler settler,
+    ObservationDesk observations,
     Wakes wakes,
     TimeProvider clock,
     ILogger<RefundDesk> log
@@ -279,18 +279,10 @@ sealed partial class RefundDesk(
     /// <summary>What a provider says of a refund, whoever asked.</summary>
     public async Task<Conclusion> Observe(ProviderRefund told, Cause cause)
     {
-        var conclusion = await conflicts.DecideAgain(async () =>
-        {
-            await using var session = await store.Begin(CancellationToken.None);
-            var conclusions = await settler.Settle(
-                session,
-                [new Observation.OfRefund(told, cause)],
-                clock.GetUtcNow(),
-                CancellationToken.None
-            );
-            await session.Commit(CancellationToken.None);
-            return conclusions[0];
-        });
+        var conclusion = await observations.Settle(
+            new Observation.OfRefund(told, cause),
+            CancellationToken.None
+        );
         if (conclusion.State == EventState.Quarantined)
         {
             LogQuarantined(told.RefundId, conclusion.Reason);

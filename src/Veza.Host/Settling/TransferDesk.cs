@@ -25,7 +25,7 @@ sealed class TransferDesk(
     IStore store,
     Conflicts conflicts,
     StripeConnect stripe,
-    Settler settler,
+    ObservationDesk observations,
     Wakes wakes,
     TimeProvider clock
 )
@@ -93,18 +93,7 @@ sealed class TransferDesk(
 
     /// <summary>A transfer as Stripe describes it, told to ours as if its request had just been answered.</summary>
     public Task<Conclusion> Observe(SeenTransfer seen, Cause cause, CancellationToken cancellation) =>
-        conflicts.DecideAgain(async () =>
-        {
-            await using var session = await store.Begin(cancellation);
-            var conclusions = await settler.Settle(
-                session,
-                [new Observation.OfTransfer(seen, cause)],
-                clock.GetUtcNow(),
-                cancellation
-            );
-            await session.Commit(cancellation);
-            return conclusions[0];
-        });
+        observations.Settle(new Observation.OfTransfer(seen, cause), cancellation);
 
     async Task<Transfer?> Stored(string stripeId, CancellationToken cancellation)
     {
