@@ -34,7 +34,7 @@ sealed partial class Bookkeeper(
     {
         await foreach (var (id, scope) in asked.Reader.ReadAllAsync(stopping))
         {
-            await Guarded(() => desk.Finish(id, scope, _ => { }, stopping), stopping);
+            await Rounds.Once(() => desk.Finish(id, scope, _ => { }, stopping), error => LogFailed(error.Message), stopping);
         }
     }
 
@@ -43,8 +43,8 @@ sealed partial class Bookkeeper(
         using var beat = new PeriodicTimer(settings.ReconcileInterval, clock);
         while (await beat.WaitForNextTickAsync(stopping))
         {
-            await Guarded(() => Compare(stopping), stopping);
-            await Guarded(() => Look(stopping), stopping);
+            await Rounds.Once(() => Compare(stopping), error => LogFailed(error.Message), stopping);
+            await Rounds.Once(() => Look(stopping), error => LogFailed(error.Message), stopping);
         }
     }
 
@@ -103,20 +103,6 @@ sealed partial class Bookkeeper(
             LogAlarm(raised.Word, raised.Count, raised.Since, raised.Example, raised.Runbook);
         }
     }
-
-#pragma warning disable CA1031 // The next round may succeed where this one failed.
-    async Task Guarded(Func<Task> act, CancellationToken stopping)
-    {
-        try
-        {
-            await act();
-        }
-        catch (Exception error) when (!stopping.IsCancellationRequested)
-        {
-            LogFailed(error.Message);
-        }
-    }
-#pragma warning restore CA1031
 
     [LoggerMessage(
         LogLevel.Error,

@@ -33,20 +33,7 @@ sealed partial class EventWalker(
         using var beat = new PeriodicTimer(settings.EventWalkInterval, clock);
         do
         {
-            try
-            {
-                await Walk(stopping);
-            }
-            catch (OperationCanceledException) when (stopping.IsCancellationRequested)
-            {
-                return;
-            }
-#pragma warning disable CA1031 // The next walk begins where this one has ended.
-            catch (Exception error)
-#pragma warning restore CA1031
-            {
-                LogFailed(error.Message);
-            }
+            await Rounds.Once(() => Walk(stopping), error => LogFailed(error.Message), stopping);
         } while (await beat.WaitForNextTickAsync(stopping));
     }
 

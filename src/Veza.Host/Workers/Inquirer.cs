@@ -28,25 +28,17 @@ sealed partial class Inquirer(
     {
         while (!stopping.IsCancellationRequested)
         {
-            try
-            {
-                while (await Inquire(stopping) == Most)
-                {
-                    // There is more.
-                }
-            }
-            catch (OperationCanceledException) when (stopping.IsCancellationRequested)
-            {
-                return;
-            }
-#pragma warning disable CA1031 // The leases bring back what this round could not ask about.
-            catch (Exception error)
-#pragma warning restore CA1031
-            {
-                LogFailed(error);
-            }
+            await Rounds.Once(() => InquireAll(stopping), LogFailed, stopping);
 
             await wakes.Inquiries.Wait(TimeSpan.FromSeconds(5), clock, stopping);
+        }
+    }
+
+    async Task InquireAll(CancellationToken stopping)
+    {
+        while (await Inquire(stopping) == Most)
+        {
+            // There is more.
         }
     }
 

@@ -15,25 +15,17 @@ sealed partial class PayoutWorker(
     {
         while (!stopping.IsCancellationRequested)
         {
-            try
-            {
-                while (await payouts.MoveDue(stopping))
-                {
-                    // There may be more.
-                }
-            }
-            catch (OperationCanceledException) when (stopping.IsCancellationRequested)
-            {
-                return;
-            }
-#pragma warning disable CA1031 // The leases bring back what this round could not move.
-            catch (Exception error)
-#pragma warning restore CA1031
-            {
-                LogFailed(error);
-            }
+            await Rounds.Once(() => MoveAll(stopping), LogFailed, stopping);
 
             await wakes.Payouts.Wait(settings.Transfers.CheckInterval, clock, stopping);
+        }
+    }
+
+    async Task MoveAll(CancellationToken stopping)
+    {
+        while (await payouts.MoveDue(stopping))
+        {
+            // There may be more.
         }
     }
 

@@ -23,20 +23,7 @@ sealed partial class Sweeper(
         using var beat = new PeriodicTimer(settings.SweepInterval, clock);
         do
         {
-            try
-            {
-                await Sweep(stopping);
-            }
-            catch (OperationCanceledException) when (stopping.IsCancellationRequested)
-            {
-                return;
-            }
-#pragma warning disable CA1031 // The next sweep may succeed where this one failed.
-            catch (Exception error)
-#pragma warning restore CA1031
-            {
-                LogFailed(error);
-            }
+            await Rounds.Once(() => Sweep(stopping), LogFailed, stopping);
         } while (await beat.WaitForNextTickAsync(stopping));
     }
 
