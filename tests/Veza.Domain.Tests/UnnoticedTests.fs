@@ -27,6 +27,18 @@ let private times count steps = List.replicate count steps |> List.concat
 let private two = { Gross = [ 60_00L; 40_00L ]; Bps = 1000; Policy = Proportional; Code = "EUR" }
 let private settledOrder = start two |> pay |> work
 
+/// The order after its first refund, whose money had moved when the bank sent it back.
+let private madeGood asked =
+    settledOrder |> request 1 asked |> report HasSucceeded 1 |> work |> report failed 1 |> work
+
+/// Of each claim of the second refund: whether it lies on a transfer that made good for the first.
+let private makeGoodsTaken world = [
+    for transfer in values world.Transfers do
+        for settled in transfer.Settled do
+            if settled.Claim.Refund = RefundId(guid 2) then
+                transfer.Compensates.IsSome
+]
+
 [<Tests>]
 let transfers =
     testList "unnoticed, of transfers" [
@@ -144,36 +156,14 @@ let orders =
             Expect.equal claims [ RefundId(guid 1), 1L ] "one reversal, which serves the second refund"
         }
         test "the seller's share itself is asked first, then what made good for it" {
-            let world =
-                settledOrder
-                |> request 1 AllThatIsLeft
-                |> report HasSucceeded 1
-                |> work
-                |> report failed 1
-                |> work
-            let again = world |> request 2 (Amount 10L) |> report HasSucceeded 2 |> work
-            let claimed = [
-                for transfer in values again.Transfers do
-                    for settled in transfer.Settled do
-                        if settled.Claim.Refund = RefundId(guid 2) then
-                            transfer.Compensates.IsSome
-            ]
-            Expect.all claimed id "the share itself is all back; only what made good has anything left"
-            let before =
-                settledOrder
-                |> request 1 (Amount 50_00L)
-                |> report HasSucceeded 1
-                |> work
-                |> report failed 1
-                |> work
-            let after = before |> request 2 (Amount 10L) |> report HasSucceeded 2 |> work
-            let from = [
-                for transfer in values after.Transfers do
-                    for settled in transfer.Settled do
-                        if settled.Claim.Refund = RefundId(guid 2) then
-                            transfer.Compensates.IsSome
-            ]
-            Expect.all from not "where the share itself still has something, it comes first"
+            let takenFrom world =
+                world |> request 2 (Amount 10L) |> report HasSucceeded 2 |> work |> makeGoodsTaken
+            let afterAll = takenFrom (madeGood AllThatIsLeft)
+            Expect.isNonEmpty afterAll "something was taken"
+            Expect.all afterAll id "the share itself is all back; only what made good has anything left"
+            let afterHalf = takenFrom (madeGood (Amount 50_00L))
+            Expect.isNonEmpty afterHalf "something was taken"
+            Expect.all afterHalf not "where the share itself still has something, it comes first"
         }
         test "an undone refund takes its own claim back first" {
             let both =

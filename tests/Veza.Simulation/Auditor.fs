@@ -4,7 +4,7 @@ module Veza.Simulation.Auditor
 
 open System
 open System.Collections.Generic
-open Veza.Simulation.MemoryStore
+open Veza.Simulation.MemoryTables
 open Veza.Simulation.Truth
 
 /// One seller's part of one order.

@@ -19,6 +19,7 @@ open Veza.Host.Settling
 open Veza.Host.Workers
 open Veza.Simulation.HyperswitchModel
 open Veza.Simulation.MemoryStore
+open Veza.Simulation.MemoryTables
 open Veza.Simulation.Scheduler
 open Veza.Simulation.StripeModel
 

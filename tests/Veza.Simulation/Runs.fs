@@ -11,7 +11,7 @@ open Veza.Domain.Refunds
 open Veza.Domain.Transfers
 open Veza.Simulation.Hosts
 open Veza.Simulation.HyperswitchModel
-open Veza.Simulation.MemoryStore
+open Veza.Simulation.MemoryTables
 open Veza.Simulation.Plans
 open Veza.Simulation.Scheduler
 open Veza.Simulation.StripeModel

@@ -1,0 +1,86 @@
+/// The rows of all hosts: aggregates are taken apart and put together as PostgreSQL would.
+module Veza.Simulation.MemoryTables
+
+open System
+open System.Collections.Generic
+open Veza.Adapters.Storage
+open Veza.Domain.Licenses
+open Veza.Domain.Disputes
+open Veza.Domain.Orders
+open Veza.Domain.Payouts
+open Veza.Domain.Refunds
+open Veza.Domain.Transfers
+
+/// A failure that passes: a lost connection, or a commit of which nobody knows.
+type PassingException(message) =
+    inherit Exception(message)
+
+/// What a real database would refuse.
+type ViolationException(message) =
+    inherit Exception(message)
+
+[<Sealed; AllowNullLiteral>]
+type PaymentRow(order: Guid, payment: string, created: DateTimeOffset, due: DateTimeOffset) =
+    member _.Order = order
+    member _.Payment = payment
+    member _.Created = created
+    member val Due = Nullable due with get, set
+    member val Secret: string | null = null with get, set
+    member val Status: string | null = null with get, set
+    member val ErrorCode: string | null = null with get, set
+
+type EventRow(event: WaitingEvent) =
+    member _.Event = event
+    member val ObjectId = "" with get, set
+    member val State = "received" with get, set
+    member val Due = Nullable<DateTimeOffset>() with get, set
+    member val Reason: string | null = null with get, set
+
+/// Rows, not aggregates: what does not survive being stored shows here as it would in PostgreSQL.
+type Tables() =
+    member val Orders = Dictionary<Guid, struct (OrderRow * LineRow list * LegRow list * int)>()
+    member val Refunds = SortedDictionary<Guid, struct (RefundRow * int)>()
+    member val Licenses = SortedDictionary<Guid, struct (LicenseRow * int)>()
+    member val Transfers = SortedDictionary<Guid, struct (TransferRow * ReversalRow list * int)>()
+    member val Payouts = SortedDictionary<Guid, struct (PayoutRow * int)>()
+    member val Disputes = SortedDictionary<Guid, struct (DisputeRow * int)>()
+    member val Payments = Dictionary<Guid, PaymentRow>()
+    /// How far a walk has come, and until when somebody is at it.
+    member val Walks = Dictionary<string, struct (DateTimeOffset * DateTimeOffset)>()
+    member val Events = List<EventRow>()
+    member val Entries = List<struct (Guid * string * string * int64)>()
+    /// Who holds a row: until the end of its transaction.
+    member val Locks = Dictionary<string, obj>()
+    /// Who waits for which row.
+    member val Waiting = Dictionary<obj, string>(HashIdentity.Reference)
+    /// PostgreSQL breaks them after a second; there should be none to break.
+    member val Deadlocks = List<string>()
+
+    static member private Read(read: Result<'t, string>, version) =
+        match read with
+        | Ok found -> Versioned<'t>(found, version)
+        | Error why -> raise (ViolationException why)
+
+    member tables.Order id =
+        let struct (row, lines, legs, version) = tables.Orders[id]
+        Tables.Read(OrderRow.ofRow row lines legs, version)
+
+    member tables.Refund id =
+        let struct (row, version) = tables.Refunds[id]
+        Tables.Read(Refund.ofRow row, version)
+
+    member tables.License id =
+        let struct (row, version) = tables.Licenses[id]
+        Tables.Read(License.ofRow row, version)
+
+    member tables.Transfer id =
+        let struct (row, reversals, version) = tables.Transfers[id]
+        Tables.Read(TransferRow.ofRow row reversals, version)
+
+    member tables.Payout id =
+        let struct (row, version) = tables.Payouts[id]
+        Tables.Read(PayoutRow.ofRow row, version)
+
+    member tables.Dispute id =
+        let struct (row, version) = tables.Disputes[id]
+        Tables.Read(Dispute.ofRow row, version)
