@@ -34,7 +34,11 @@ sealed partial class Bookkeeper(
     {
         await foreach (var (id, scope) in asked.Reader.ReadAllAsync(stopping))
         {
-            await Rounds.Once(() => desk.Finish(id, scope, _ => { }, stopping), error => LogFailed(error.Message), stopping);
+            await Rounds.Once(
+                () => desk.Finish(id, scope, _ => { }, stopping),
+                error => LogFailed(error.Message),
+                stopping
+            );
         }
     }
 
