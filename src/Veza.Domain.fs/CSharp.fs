@@ -8,6 +8,7 @@ open Veza.Domain.Licenses
 open Veza.Domain.Orders
 open Veza.Domain.Payouts
 open Veza.Domain.Refunds
+open Veza.Domain.Subscriptions
 open Veza.Domain.Transfers
 
 /// How C# asks. Each Match names every case, so a new case stops every caller from compiling.
@@ -275,7 +276,7 @@ type CSharp =
         match duty with
         | SendPayout key -> sendPayout.Invoke key
         | FindPayout key -> findPayout.Invoke key
-        | AskAbout id -> askAbout.Invoke id
+        | PayoutDuty.AskAbout id -> askAbout.Invoke id
 
     [<Extension>]
     static member Apply(payout, rules, now, signal) = Payout.apply rules now signal payout
@@ -300,6 +301,53 @@ type CSharp =
 
     [<Extension>]
     static member Word(signal) = PayoutWords.signal signal
+
+    // Subscriptions
+
+    [<Extension>]
+    static member Match
+        (
+            outcome: SubscriptionOutcome,
+            advanced: Func<Subscription, 'answer>,
+            unchanged: Func<'answer>,
+            refused: Func<SubscriptionRefusal, 'answer>
+        ) =
+        match outcome with
+        | Subscriptions.Advanced next -> advanced.Invoke next
+        | Subscriptions.Unchanged -> unchanged.Invoke()
+        | Subscriptions.Refused why -> refused.Invoke why
+
+    [<Extension>]
+    static member Match
+        (duty: SubscriptionDuty, chargePeriod: Func<PaymentId, 'answer>, askAbout: Func<PaymentId, 'answer>)
+        =
+        match duty with
+        | ChargePeriod payment -> chargePeriod.Invoke payment
+        | SubscriptionDuty.AskAbout payment -> askAbout.Invoke payment
+
+    [<Extension>]
+    static member Apply(subscription, rules, now, signal) = Subscription.apply rules now signal subscription
+
+    [<Extension>]
+    static member Duty(subscription, now) = Subscription.duty now subscription
+
+    [<Extension>]
+    static member Postings(subscription) = Ledger.ofPeriod subscription
+
+    [<Extension>]
+    static member ToRow(subscription) = Subscription.toRow subscription
+
+    [<Extension>]
+    static member ToSubscription(row) = Subscription.ofRow row
+
+    [<Extension>]
+    static member Word(status) = SubscriptionWords.status status
+
+    [<Extension>]
+    static member Word(signal) = SubscriptionWords.signal signal
+
+    [<Extension>]
+    static member Word(refusal) = SubscriptionWords.refusal refusal
 
     // Disputes
 

@@ -267,6 +267,9 @@ type IdempotencyKey =
     /// The key of a request that is made at most once for one of our ids.
     static member ForOnce(id: Guid) = IdempotencyKey(id.ToString "D")
 
+    /// The key of a payment that Hyperswitch deduplicates by its name.
+    static member ForOnce(payment: PaymentId) = IdempotencyKey payment.Value
+
     member key.Value =
         let (IdempotencyKey text) = key
         text

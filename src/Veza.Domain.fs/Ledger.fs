@@ -3,6 +3,7 @@ namespace Veza.Domain.Ledger
 
 open Veza.Domain
 open Veza.Domain.Orders
+open Veza.Domain.Subscriptions
 open Veza.Domain.Transfers
 
 /// Debits are positive. At rest what the platform holds is what its fees, losses and the sellers explain.
@@ -13,6 +14,8 @@ type Account =
     | PlatformFees
     /// Buyers' money that nobody gave back: fees kept from a refund's seller, claims given up.
     | PlatformLosses
+    /// What subscribers have paid for their periods (in credit).
+    | SubscriptionRevenue
     /// Owed to the seller and not yet sent (in credit).
     | SellerPayable of SellerId
     /// Refunded to buyers and not yet taken back from the seller.
@@ -28,6 +31,7 @@ module Ledger =
         | PlatformCash -> "platform_cash"
         | PlatformFees -> "platform_fees"
         | PlatformLosses -> "platform_losses"
+        | SubscriptionRevenue -> "subscription_revenue"
         | SellerPayable seller -> $"seller_payable:{seller}"
         | SellerDebt seller -> $"seller_debt:{seller}"
         | SettledOutside seller -> $"settled_outside:{seller}"
@@ -50,6 +54,11 @@ module Ledger =
                 post (SellerPayable leg.Seller) -leg.Net
                 post PlatformFees -leg.Fee
         ]
+
+    /// A subscriber has paid for one period: all of it is the platform's.
+    let ofPeriod (subscription: Subscription) =
+        let price = subscription.Plan.Price.Minor
+        summed [ post PlatformCash price; post SubscriptionRevenue -price ]
 
     /// The buyer has the money back; the seller's part is a debt until it is taken back or withheld.
     let ofRefund (shares: (SellerId * int64 * int64 * int64) list) =

@@ -124,6 +124,12 @@ module SubscriptionWords =
         | Canceled _ -> "canceled"
         | Expired _ -> "expired"
 
+    let refusal refusal =
+        match refusal with
+        | NothingToCharge -> "nothing_to_charge"
+        | PaidAfterTheEnd -> "paid_after_the_end"
+        | PaidTwice -> "paid_twice"
+
     let signal signal =
         match signal with
         | PeriodPaid _ -> "period_paid"

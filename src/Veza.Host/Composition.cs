@@ -54,6 +54,7 @@ static class Composition
         TransfersApi.Map(app);
         ReadingApi.Map(app);
         PayoutsApi.Map(app);
+        SubscriptionsApi.Map(app);
         WebhookEventsApi.Map(app);
         ReconciliationApi.Map(app);
         HyperswitchWebhook.Map(app);
@@ -144,6 +145,7 @@ static class Composition
         services.AddSingleton<TransferDesk>();
         services.AddSingleton<PayoutDesk>();
         services.AddSingleton<DisputeDesk>();
+        services.AddSingleton<SubscriptionDesk>();
         services.AddSingleton<TransferComparison>();
         services.AddSingleton<BuyerComparison>();
         services.AddSingleton<Reconciler>();
@@ -164,6 +166,7 @@ static class Composition
         services.AddSingleton<Intake>();
         services.AddHostedService<EventWalker>();
         services.AddHostedService<PayoutWorker>();
+        services.AddHostedService<SubscriptionWorker>();
         services.AddSingleton<IHostedService>(provider =>
             Worker(provider, Work.Sending, settings => settings.Transfers, wakes => wakes.Sending)
         );

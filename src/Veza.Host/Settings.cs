@@ -4,6 +4,7 @@ using Veza.Domain;
 using Veza.Domain.Disputes;
 using Veza.Domain.Payouts;
 using Veza.Domain.Refunds;
+using Veza.Domain.Subscriptions;
 
 namespace Veza.Host;
 
@@ -32,6 +33,8 @@ sealed record Settings
     public required TimeSpan TransferHold { get; init; }
     public required WorkSettings Reversals { get; init; }
     public required WorkSettings Transfers { get; init; }
+    public required RetryPolicy SubscriptionRetry { get; init; }
+    public required TimeSpan SubscriptionCheckInterval { get; init; }
     public required TimeSpan SweepInterval { get; init; }
     public required TimeSpan SweepAfter { get; init; }
     public required TimeSpan AbsentAfter { get; init; }
@@ -52,6 +55,8 @@ sealed record Settings
     public PayoutRules PayoutRules => new(Transfers.Retry, Lease, AskInterval);
 
     public DisputeRules DisputeRules => new(AskInterval);
+
+    public SubscriptionRules SubscriptionRules => new(SubscriptionRetry, SweepAfter);
 
     /// <summary>Live and test objects never mix: an event of the other mode is not ours.</summary>
     public bool IsLive =>
@@ -95,6 +100,8 @@ sealed class SettingsReader(IConfiguration configuration)
             TransferHold = Duration("TRANSFER_HOLD", "0s", zeroAllowed: true),
             Reversals = Work("REVERSAL_WORKER_ENABLED", "REVERSAL_"),
             Transfers = Work("TRANSFER_RETRY_ENABLED", "TRANSFER_RETRY_"),
+            SubscriptionRetry = Retry("SUBSCRIPTION_", "4", "1d", "7d"),
+            SubscriptionCheckInterval = Duration("SUBSCRIPTION_CHECK_INTERVAL", "1m"),
             SweepInterval = Duration("SWEEP_INTERVAL", "1m"),
             SweepAfter = Duration("SWEEP_AFTER", "2m"),
             AbsentAfter = Duration("ABSENT_AFTER", "4m"),
@@ -131,6 +138,8 @@ sealed class SettingsReader(IConfiguration configuration)
                 TransferHold = settings.TransferHold,
                 Reversals = settings.Reversals,
                 Transfers = settings.Transfers,
+                SubscriptionRetry = settings.SubscriptionRetry,
+                SubscriptionCheckInterval = settings.SubscriptionCheckInterval,
                 SweepInterval = settings.SweepInterval,
                 SweepAfter = settings.SweepAfter,
                 AbsentAfter = settings.AbsentAfter,
@@ -148,11 +157,7 @@ sealed class SettingsReader(IConfiguration configuration)
 
     WorkSettings Work(string enabled, string prefix)
     {
-        var policy = new RetryPolicy(
-            Number(prefix + "MAX_RETRIES", "5", 0, 1000),
-            Duration(prefix + "BACKOFF_BASE", "1m"),
-            Duration(prefix + "BACKOFF_MAX", "1h")
-        );
+        var policy = Retry(prefix, "5", "1m", "1h");
         return new WorkSettings(
             Flag(enabled, "true"),
             policy,
@@ -160,6 +165,13 @@ sealed class SettingsReader(IConfiguration configuration)
             Number(prefix + "BATCH_SIZE", "20", 1, 10_000)
         );
     }
+
+    RetryPolicy Retry(string prefix, string retries, string least, string most) =>
+        new(
+            Number(prefix + "MAX_RETRIES", retries, 0, 1000),
+            Duration(prefix + "BACKOFF_BASE", least),
+            Duration(prefix + "BACKOFF_MAX", most)
+        );
 
     /// <summary>Null in <paramref name="byDefault"/>: the setting must be given.</summary>
     T? Read<T>(string name, string? byDefault, Func<string, T> parse, bool secret = false)

@@ -117,7 +117,7 @@ let private sellerBack leg refunded =
 let private balanceOf (tables: Tables) (order: Guid) (prefix: string) =
     let mutable sum = 0L
     for struct (entryOrder, entryAccount, _, amount) in tables.Entries do
-        if entryOrder = order && entryAccount.StartsWith prefix then
+        if entryOrder = Nullable order && entryAccount.StartsWith prefix then
             sum <- sum + amount
     sum
 

@@ -158,6 +158,19 @@ type MemoryStore(host: int, scheduler: Scheduler, tables: Tables, lostCommits: i
                 return claimed :> IReadOnlyList<_>
             }
 
+        member _.DueSubscriptions(most, now, _) =
+            task {
+                do! pass "reads what subscriptions are due"
+                return
+                    List(
+                        due "subscription" most now [
+                            for KeyValue(id, struct (row, _)) in tables.Subscriptions do
+                                row.DueAt, id
+                        ]
+                    )
+                    :> IReadOnlyList<_>
+            }
+
         member _.ClaimEvents(most, now, lease, _) =
             task {
                 do! pass "claims events"

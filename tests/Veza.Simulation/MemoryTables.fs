@@ -9,6 +9,7 @@ open Veza.Domain.Disputes
 open Veza.Domain.Orders
 open Veza.Domain.Payouts
 open Veza.Domain.Refunds
+open Veza.Domain.Subscriptions
 open Veza.Domain.Transfers
 
 /// A failure that passes: a lost connection, or a commit of which nobody knows.
@@ -44,11 +45,15 @@ type Tables() =
     member val Transfers = SortedDictionary<Guid, struct (TransferRow * ReversalRow list * int)>()
     member val Payouts = SortedDictionary<Guid, struct (PayoutRow * int)>()
     member val Disputes = SortedDictionary<Guid, struct (DisputeRow * int)>()
+    member val Subscriptions = SortedDictionary<Guid, struct (SubscriptionRow * int)>()
+    /// By Hyperswitch's name for the payment; and what each subscription was paid with.
+    member val Charges = Dictionary<string, KnownCharge>()
+    member val PaymentMethods = Dictionary<Guid, string>()
     member val Payments = Dictionary<Guid, PaymentRow>()
     /// How far a walk has come, and until when somebody is at it.
     member val Walks = Dictionary<string, struct (DateTimeOffset * DateTimeOffset)>()
     member val Events = List<EventRow>()
-    member val Entries = List<struct (Guid * string * string * int64)>()
+    member val Entries = List<struct (Nullable<Guid> * string * string * int64)>()
     /// Who holds a row: until the end of its transaction.
     member val Locks = Dictionary<string, obj>()
     /// Who waits for which row.
@@ -80,6 +85,10 @@ type Tables() =
     member tables.Payout id =
         let struct (row, version) = tables.Payouts[id]
         Tables.Read(PayoutRow.ofRow row, version)
+
+    member tables.Subscription id =
+        let struct (row, version) = tables.Subscriptions[id]
+        Tables.Read(Subscription.ofRow row, version)
 
     member tables.Dispute id =
         let struct (row, version) = tables.Disputes[id]

@@ -12,6 +12,7 @@ open Veza.Domain.Disputes
 open Veza.Domain.Orders
 open Veza.Domain.Payouts
 open Veza.Domain.Refunds
+open Veza.Domain.Subscriptions
 open Veza.Domain.Transfers
 open Veza.Simulation.MemoryTables
 open Veza.Simulation.Scheduler
@@ -193,6 +194,57 @@ type Transaction(host: int, scheduler: Scheduler, tables: Tables, lostCommits: i
                 return Dictionary(dict [ for id in ids -> id, tables.Payout id ])
             }
 
+        member transaction.Subscriptions(ids, _) =
+            task {
+                do! pass "reads subscriptions"
+                let! ids = transaction.Held("subscription", ids, tables.Subscriptions.ContainsKey)
+                return Dictionary(dict [ for id in ids -> id, tables.Subscription id ])
+            }
+
+        member _.ChargesNamed(names, _) =
+            task {
+                do! pass "reads charges"
+                return
+                    Dictionary(
+                        dict [
+                            for name in names do
+                                match tables.Charges.TryGetValue name with
+                                | true, charge -> name, charge
+                                | false, _ -> ()
+                        ]
+                    )
+            }
+
+        member _.IntendCharge(subscription, _, _) =
+            task {
+                do! pass "intends a charge"
+                let row = Subscription.toRow subscription
+                let name = (PaymentId.ForPeriod(subscription.Id, row.Period, row.Retries)).Value
+                let charge = KnownCharge(row.Id, { Period = row.Period; Try = row.Retries })
+                writes.Add(fun () -> tables.Charges.TryAdd(name, charge) |> ignore)
+            }
+
+        member _.WriteCharges(payments, _, _) =
+            task {
+                do! pass "writes charges"
+                for payment in payments do
+                    match payment.PaymentMethod with
+                    | NonNull paidWith when payment.HasSucceeded ->
+                        let id = tables.Charges[payment.PaymentId].Subscription
+                        writes.Add(fun () -> tables.PaymentMethods[id] <- paidWith)
+                    | _ -> ()
+            }
+
+        member _.PaymentMethodOf(id, _) =
+            task {
+                do! pass "reads a payment method"
+                let paidWith: string | null =
+                    match tables.PaymentMethods.TryGetValue id with
+                    | true, paidWith -> paidWith
+                    | false, _ -> null
+                return paidWith
+            }
+
         member transaction.DisputesNamed(names, _) =
             task {
                 do! pass "reads disputes"
@@ -345,6 +397,7 @@ type Transaction(host: int, scheduler: Scheduler, tables: Tables, lostCommits: i
                         for id in changes.Transfers.Keys -> $"transfer {id}"
                         for id in changes.Payouts.Keys -> $"payout {id}"
                         for id in changes.Disputes.Keys -> $"dispute {id}"
+                        for id in changes.Subscriptions.Keys -> $"subscription {id}"
                     ]
                 for KeyValue(id, change) in changes.Orders do
                     match change.Before with
@@ -384,6 +437,13 @@ type Transaction(host: int, scheduler: Scheduler, tables: Tables, lostCommits: i
                     tables.Disputes,
                     tables.Dispute,
                     Dispute.toRow
+                )
+                transaction.WriteAll(
+                    "subscription",
+                    changes.Subscriptions,
+                    tables.Subscriptions,
+                    tables.Subscription,
+                    Subscription.toRow
                 )
                 for KeyValue(id, change) in changes.Transfers do
                     transaction.WriteTransfer(id, change)

@@ -1,9 +1,12 @@
 using System.Net.Http.Json;
+using System.Security.Cryptography;
+using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using Veza.Domain;
 using Veza.Domain.Orders;
 using Veza.Domain.Refunds;
+using Veza.Domain.Subscriptions;
 
 namespace Veza.Adapters.Hyperswitch;
 
@@ -39,19 +42,68 @@ public sealed class HyperswitchClient(HttpClient http, string? profileId)
             body["return_url"] = returnUrl;
         }
 
+        return CreatePayment(body, IdempotencyKey.ForOnce(order.Id.Value), cancellation);
+    }
+
+    /// <summary>
+    /// Charges one period of a subscription. Without a payment method the subscriber confirms it with its client secret,
+    /// and what they pay with is kept for the periods to come; with one it needs nobody's presence.
+    /// </summary>
+    public Task<Answered<ProviderPayment>> ChargePeriod(
+        Subscription subscription,
+        PaymentId payment,
+        string? paymentMethod,
+        CancellationToken cancellation
+    )
+    {
+        var id = subscription.Id.Value.ToString("D");
+        var body = new JsonObject
+        {
+            ["payment_id"] = payment.Value,
+            ["amount"] = subscription.Plan.Price.Minor,
+            ["currency"] = subscription.Plan.Price.Currency.Code,
+            ["customer_id"] = CustomerId(subscription.Subscriber),
+            ["confirm"] = paymentMethod is not null,
+            ["capture_method"] = "automatic",
+            ["metadata"] = new JsonObject { ["subscription_id"] = id },
+        };
+        if (paymentMethod is null)
+        {
+            body["setup_future_usage"] = "off_session";
+        }
+        else
+        {
+            body["off_session"] = true;
+            body["recurring_details"] = new JsonObject
+            {
+                ["type"] = "payment_method_id",
+                ["data"] = paymentMethod,
+            };
+        }
+
+        return CreatePayment(body, IdempotencyKey.ForOnce(payment), cancellation);
+    }
+
+    /// <summary>
+    /// Hyperswitch takes up to 64 letters, digits, hyphens and underscores; a subscriber of another name goes by a hash.
+    /// </summary>
+    static string CustomerId(string subscriber) =>
+        subscriber.Length <= 64 && subscriber.All(c => char.IsAsciiLetterOrDigit(c) || c is '-' or '_')
+            ? subscriber
+            : "cus_" + Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(subscriber)))[..40];
+
+    Task<Answered<ProviderPayment>> CreatePayment(
+        JsonObject body,
+        IdempotencyKey key,
+        CancellationToken cancellation
+    )
+    {
         if (profileId is not null)
         {
             body["profile_id"] = profileId;
         }
 
-        return Send(
-            HttpMethod.Post,
-            "payments",
-            body,
-            IdempotencyKey.ForOnce(order.Id.Value),
-            HyperswitchJson.Payment,
-            cancellation
-        );
+        return Send(HttpMethod.Post, "payments", body, key, HyperswitchJson.Payment, cancellation);
     }
 
     /// <summary>Asks Hyperswitch, and through it the connector, what became of a payment.</summary>

@@ -16,7 +16,8 @@ public sealed record ProviderPayment(
     string? OrderId,
     string? ErrorCode,
     string? ErrorMessage,
-    string? ConnectorPayment = null
+    string? ConnectorPayment = null,
+    string? PaymentMethod = null
 )
 {
     public PaymentFact ToFact() => new(PaymentId, Amount, Currency, OrderId);
@@ -48,7 +49,8 @@ public static class HyperswitchJson
                 : null,
             OptionalText(payment, "error_code"),
             OptionalText(payment, "error_message"),
-            OptionalText(payment, "connector_transaction_id")
+            OptionalText(payment, "connector_transaction_id"),
+            OptionalText(payment, "payment_method_id")
         );
 
     /// <exception cref="JsonException">A field that Veza relies on is missing or of another type.</exception>

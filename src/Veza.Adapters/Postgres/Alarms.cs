@@ -138,6 +138,14 @@ public sealed class Alarms(NpgsqlDataSource database, TimeProvider clock)
                 Patient(Alarm.PayoutNeedsOperator)
             ),
             (
+                Alarm.SubscriptionUnpaid,
+                """
+                past_due_since, id::text from subscriptions
+                where status = 'past_due' and past_due_since < $1 and $2 > $1
+                """,
+                Patient(Alarm.SubscriptionUnpaid)
+            ),
+            (
                 Alarm.DisputeUndecided,
                 "created_at, id::text from disputes where status = 'open' and created_at < $1 and $2 > $1",
                 Patient(Alarm.DisputeUndecided)

@@ -54,6 +54,12 @@ public sealed class PostgresStore(NpgsqlDataSource database, ILoggerFactory logs
         CancellationToken cancellation
     ) => await DisputeTable.Claim(database, most, now, lease, cancellation);
 
+    public async Task<IReadOnlyList<Guid>> DueSubscriptions(
+        int most,
+        DateTimeOffset now,
+        CancellationToken cancellation
+    ) => await SubscriptionTable.Due(database, most, now, cancellation);
+
     public async Task<IReadOnlyList<WaitingEvent>> ClaimEvents(
         int most,
         DateTimeOffset now,

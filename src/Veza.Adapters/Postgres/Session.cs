@@ -6,6 +6,7 @@ using Veza.Domain.Licenses;
 using Veza.Domain.Orders;
 using Veza.Domain.Payouts;
 using Veza.Domain.Refunds;
+using Veza.Domain.Subscriptions;
 using Veza.Domain.Transfers;
 
 namespace Veza.Adapters.Postgres;
@@ -99,6 +100,28 @@ sealed class Session : ITransaction
         CancellationToken cancellation
     ) => PayoutTable.Load(this, ids, cancellation);
 
+    public Task<Dictionary<Guid, Versioned<Subscription>>> Subscriptions(
+        IReadOnlyCollection<Guid> ids,
+        CancellationToken cancellation
+    ) => SubscriptionTable.Load(this, ids, cancellation);
+
+    public Task<Dictionary<string, KnownCharge>> ChargesNamed(
+        IReadOnlyCollection<string> paymentIds,
+        CancellationToken cancellation
+    ) => SubscriptionTable.ChargesNamed(this, paymentIds, cancellation);
+
+    public Task IntendCharge(Subscription subscription, DateTimeOffset now, CancellationToken cancellation) =>
+        SubscriptionTable.IntendCharge(this, subscription, now, cancellation);
+
+    public Task WriteCharges(
+        IReadOnlyList<ProviderPayment> payments,
+        DateTimeOffset now,
+        CancellationToken cancellation
+    ) => SubscriptionTable.WriteCharges(this, payments, now, cancellation);
+
+    public Task<string?> PaymentMethodOf(Guid subscription, CancellationToken cancellation) =>
+        SubscriptionTable.PaymentMethod(this, subscription, cancellation);
+
     public Task<Dictionary<string, Versioned<Dispute>>> DisputesNamed(
         IReadOnlyCollection<string> names,
         CancellationToken cancellation
@@ -165,6 +188,7 @@ sealed class Session : ITransaction
         TransferTable.Write(batch, guard, changes, now);
         PayoutTable.Write(batch, guard, changes, now);
         DisputeTable.Write(batch, guard, changes, now);
+        SubscriptionTable.Write(batch, guard, changes, now);
         WriteHistory(batch, changes, now);
         WriteEntries(batch, changes, now);
         if (changes.Transfers.Values.Any(change => change.After.Attempt?.Value.Waiting.IsDue == true))
@@ -223,7 +247,7 @@ sealed class Session : ITransaction
             """
         );
         new Columns<Entry>(command, changes.Entries)
-            .Uuid(entry => entry.OrderId)
+            .OptionalUuid(entry => entry.OrderId)
             .Text(entry => entry.Source)
             .Uuid(entry => entry.SourceId)
             .Text(entry => entry.Account)

@@ -110,6 +110,22 @@ public sealed class Views(NpgsqlDataSource database)
         'created_at', o.created_at, 'updated_at', o.updated_at
         """;
 
+    const string Subscription = """
+        'id', s.id, 'subscriber_id', s.subscriber_id,
+        'plan', json_build_object('code', s.plan_code, 'amount', s.amount, 'currency', s.currency,
+            'interval', s.interval),
+        'status', s.status,
+        'paid_periods', s.period - case when s.status in ('pending_payment', 'past_due') then 1 else 0 end,
+        'paid_until', case when s.status = 'active' then s.due_at else s.past_due_since end,
+        'next_charge_at', s.due_at, 'past_due_since', s.past_due_since,
+        'payment', (select json_build_object('payment_id', p.payment_id, 'client_secret', p.client_secret,
+            'period', p.period, 'status', coalesce(p.provider_status, 'pending'),
+            'error', case when p.error_code is not null
+                then json_build_object('code', p.error_code, 'message', p.error_message) end)
+            from subscription_payments p where p.subscription_id = s.id order by p.period desc, p.try desc limit 1),
+        'created_at', s.created_at, 'updated_at', s.updated_at
+        """;
+
     public Task<string?> FindOrder(Guid id, CancellationToken cancellation) =>
         One($"select json_build_object({Order})::text from orders o where o.id = $1", id, cancellation);
 
@@ -275,6 +291,33 @@ public sealed class Views(NpgsqlDataSource database)
             order by p.id desc limit $4
             """,
             [status, seller],
+            after,
+            limit,
+            cancellation
+        );
+
+    public Task<string?> FindSubscription(Guid id, CancellationToken cancellation) =>
+        One(
+            $"select json_build_object({Subscription})::text from subscriptions s where s.id = $1",
+            id,
+            cancellation
+        );
+
+    public Task<Page> ListSubscriptions(
+        string? status,
+        string? subscriber,
+        Guid? after,
+        int limit,
+        CancellationToken cancellation
+    ) =>
+        Many(
+            $"""
+            select s.id, json_build_object({Subscription})::text from subscriptions s
+            where ($1::text is null or s.status = $1) and ($2::text is null or s.subscriber_id = $2)
+                and ($3::uuid is null or s.id < $3)
+            order by s.id desc limit $4
+            """,
+            [status, subscriber],
             after,
             limit,
             cancellation

@@ -6,6 +6,7 @@ using Veza.Domain.Licenses;
 using Veza.Domain.Orders;
 using Veza.Domain.Payouts;
 using Veza.Domain.Refunds;
+using Veza.Domain.Subscriptions;
 using Veza.Domain.Transfers;
 
 namespace Veza.Adapters.Storage;
@@ -30,7 +31,15 @@ sealed record Transition(
     Cause Cause
 );
 
-sealed record Entry(Guid OrderId, string Source, Guid SourceId, string Account, string Currency, long Amount);
+/// <param name="OrderId">Null for what no order has brought.</param>
+sealed record Entry(
+    Guid? OrderId,
+    string Source,
+    Guid SourceId,
+    string Account,
+    string Currency,
+    long Amount
+);
 
 /// <summary>What was first read of an aggregate in this transaction, and what it has become since.</summary>
 sealed class Change<T>(Versioned<T>? before, T after)
@@ -52,6 +61,7 @@ public sealed class Changes
     internal Dictionary<Guid, Change<Transfer>> Transfers { get; } = [];
     internal Dictionary<Guid, Change<Payout>> Payouts { get; } = [];
     internal Dictionary<Guid, Change<Dispute>> Disputes { get; } = [];
+    internal Dictionary<Guid, Change<Subscription>> Subscriptions { get; } = [];
     internal List<Transition> Transitions { get; } = [];
     internal List<Entry> Entries { get; } = [];
 
@@ -95,6 +105,12 @@ public sealed class Changes
         Note("dispute", after.Id.Value, after.Order, from, after.Status.Word(), signal, cause);
     }
 
+    public void Save(Versioned<Subscription>? before, Subscription after, string signal, Cause cause)
+    {
+        var from = Keep(Subscriptions, after.Id.Value, before, after)?.Status.Word();
+        Note("subscription", after.Id.Value, null, from, after.Status.Word(), signal, cause);
+    }
+
     /// <summary>A step of a transfer with all that it means: its postings, and the transfers that it asks for.</summary>
     public void Save(
         Versioned<Transfer> before,
@@ -114,7 +130,7 @@ public sealed class Changes
     }
 
     public void Post(
-        OrderId order,
+        OrderId? order,
         Currency currency,
         string source,
         Guid sourceId,
@@ -125,7 +141,7 @@ public sealed class Changes
         {
             Entries.Add(
                 new Entry(
-                    order.Value,
+                    order?.Value,
                     source,
                     sourceId,
                     posting.Account.Word(),

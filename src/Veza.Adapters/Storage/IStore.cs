@@ -5,6 +5,7 @@ using Veza.Domain.Licenses;
 using Veza.Domain.Orders;
 using Veza.Domain.Payouts;
 using Veza.Domain.Refunds;
+using Veza.Domain.Subscriptions;
 using Veza.Domain.Transfers;
 
 namespace Veza.Adapters.Storage;
@@ -76,6 +77,11 @@ public interface IStore
         TimeSpan lease,
         CancellationToken cancellation
     );
+
+    /// <summary>
+    /// The subscriptions whose time has come. Nothing is taken: whoever decides first moves their time on.
+    /// </summary>
+    Task<IReadOnlyList<Guid>> DueSubscriptions(int most, DateTimeOffset now, CancellationToken cancellation);
 
     /// <summary>Events about which a provider has to be asked, taken for the length of a lease.</summary>
     Task<IReadOnlyList<WaitingEvent>> ClaimEvents(
@@ -183,6 +189,30 @@ public interface ITransaction : IAsyncDisposable
         CancellationToken cancellation
     );
 
+    Task<Dictionary<Guid, Versioned<Subscription>>> Subscriptions(
+        IReadOnlyCollection<Guid> ids,
+        CancellationToken cancellation
+    );
+
+    /// <summary>Which periods of which subscriptions these payments are for, by Hyperswitch's name for them.</summary>
+    Task<Dictionary<string, KnownCharge>> ChargesNamed(
+        IReadOnlyCollection<string> paymentIds,
+        CancellationToken cancellation
+    );
+
+    /// <summary>Written down before the charge that the subscription has come to is sent.</summary>
+    Task IntendCharge(Subscription subscription, DateTimeOffset now, CancellationToken cancellation);
+
+    /// <summary>Keeps the provider's own word on payments of subscriptions, and what they were paid with.</summary>
+    Task WriteCharges(
+        IReadOnlyList<ProviderPayment> payments,
+        DateTimeOffset now,
+        CancellationToken cancellation
+    );
+
+    /// <summary>Hyperswitch's name for what the subscriber has paid with; null before they have.</summary>
+    Task<string?> PaymentMethodOf(Guid subscription, CancellationToken cancellation);
+
     /// <summary>By the name under which the providers know them.</summary>
     Task<Dictionary<string, Versioned<Dispute>>> DisputesNamed(
         IReadOnlyCollection<string> names,
@@ -242,6 +272,9 @@ public interface ITransaction : IAsyncDisposable
     /// </summary>
     Task Commit(CancellationToken cancellation);
 }
+
+/// <summary>The payment of one period of a subscription.</summary>
+public sealed record KnownCharge(Guid Subscription, Payment Payment);
 
 /// <summary>What is known of a payment that was created.</summary>
 public sealed record KnownPayment(string PaymentId, string ClientSecret, string? Status);

@@ -179,6 +179,28 @@ sealed class Fields
         ];
     }
 
+    /// <summary>Null if it is missing or none of the words.</summary>
+    public string? OneOf(string name, IReadOnlyList<string> words)
+    {
+        var text = Text(name);
+        if (text.Length > 0 && !words.Contains(text))
+        {
+            Fault(name, "unknown_value", $"{name} must be one of {string.Join(", ", words)}.");
+        }
+
+        return text.Length > 0 ? text : null;
+    }
+
+    public Fields? Object(string name)
+    {
+        if (Find(name) is null)
+        {
+            Fault(name, "required", $"{name} is required.");
+        }
+
+        return OptionalObject(name);
+    }
+
     public Fields? OptionalObject(string name)
     {
         if (Find(name) is not { } value)

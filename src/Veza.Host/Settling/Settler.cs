@@ -4,6 +4,7 @@ using Veza.Domain;
 using Veza.Domain.Orders;
 using Veza.Domain.Payouts;
 using Veza.Domain.Refunds;
+using Veza.Domain.Subscriptions;
 using Veza.Domain.Transfers;
 
 namespace Veza.Host.Settling;
@@ -50,6 +51,11 @@ sealed class Settler(Settings settings)
         DateTimeOffset now
     )
     {
+        if (world.Charge(observed.Payment.PaymentId) is var (subscription, payment))
+        {
+            return ConcludeCharge(world, changes, observed, subscription, payment, now);
+        }
+
         if (world.OrderOfPayment(observed.Payment.PaymentId) is not { } order)
         {
             return new(EventState.Parked, "unknown_payment");
@@ -76,6 +82,56 @@ sealed class Settler(Settings settings)
             order.Value.Id.Value,
             observed.Cause
         );
+    }
+
+    /// <summary>A period is paid by exactly its price, or not at all.</summary>
+    Conclusion ConcludeCharge(
+        World world,
+        Changes changes,
+        Observation.OfPayment observed,
+        Versioned<Subscription> subscription,
+        Payment payment,
+        DateTimeOffset now
+    )
+    {
+        var (seen, price) = (observed.Payment, subscription.Value.Plan.Price);
+        if (!seen.HasSucceeded && !seen.HasFailed)
+        {
+            return new(EventState.Known, seen.Status);
+        }
+
+        if (seen.HasSucceeded && (seen.Amount != price.Minor || seen.Currency != price.Currency.Code))
+        {
+            return new(EventState.Quarantined, "amount_differs");
+        }
+
+        var signal = seen.HasSucceeded
+            ? SubscriptionSignal.NewPeriodPaid(payment)
+            : SubscriptionSignal.NewPeriodFailed(
+                payment,
+                new Refusal(
+                    RefusalCause.OtherCause,
+                    seen.ErrorCode ?? seen.Status,
+                    seen.ErrorMessage ?? "The provider gave no reason."
+                )
+            );
+        return subscription
+            .Value.Apply(settings.SubscriptionRules, now, signal)
+            .Match(
+                advanced: next =>
+                {
+                    changes.Save(subscription, next, signal.Word(), observed.Cause);
+                    if (seen.HasSucceeded)
+                    {
+                        changes.Post(null, price.Currency, "subscription", next.Id.Value, next.Postings());
+                    }
+
+                    world.Take(next);
+                    return new Conclusion(EventState.Processed);
+                },
+                unchanged: () => new Conclusion(EventState.Known),
+                refused: why => new Conclusion(EventState.Quarantined, why.Word())
+            );
     }
 
     Conclusion ConcludeRefund(World world, Changes changes, Observation.OfRefund observed, DateTimeOffset now)
@@ -281,12 +337,20 @@ sealed class Settler(Settings settings)
         var observed = observations
             .OfType<Observation.OfPayment>()
             .Select(observation => observation.Payment)
-            .Where(payment => world.OrderOfPayment(payment.PaymentId) is not null)
             .DistinctBy(payment => payment.PaymentId)
             .ToList();
-        if (observed.Count > 0)
+        var ofOrders = observed
+            .Where(payment => world.OrderOfPayment(payment.PaymentId) is not null)
+            .ToList();
+        if (ofOrders.Count > 0)
         {
-            await session.WritePayments(observed, now, cancellation);
+            await session.WritePayments(ofOrders, now, cancellation);
+        }
+
+        var charges = observed.Where(payment => world.Charge(payment.PaymentId) is not null).ToList();
+        if (charges.Count > 0)
+        {
+            await session.WriteCharges(charges, now, cancellation);
         }
     }
 }

@@ -6,6 +6,7 @@ using Veza.Domain.Licenses;
 using Veza.Domain.Orders;
 using Veza.Domain.Payouts;
 using Veza.Domain.Refunds;
+using Veza.Domain.Subscriptions;
 using Veza.Domain.Transfers;
 
 namespace Veza.Host.Settling;
@@ -21,6 +22,8 @@ sealed class World
     Dictionary<Guid, Versioned<Order>> orders = [];
     Dictionary<Guid, Versioned<Transfer>> transfers = [];
     Dictionary<Guid, Versioned<Payout>> payouts = [];
+    Dictionary<string, KnownCharge> charges = [];
+    Dictionary<Guid, Versioned<Subscription>> subscriptions = [];
     Dictionary<string, Versioned<Dispute>> disputes = [];
     readonly Dictionary<Guid, Versioned<License>> licenses = [];
     readonly Dictionary<Guid, List<Guid>> licensesByOrder = [];
@@ -31,7 +34,8 @@ sealed class World
         CancellationToken cancellation
     )
     {
-        // Disputes, refunds, orders, transfers, payouts: whoever locks in another order may have to wait for itself.
+        // Disputes, refunds, orders, transfers, payouts, subscriptions: whoever locks in another order may have to wait
+        // for itself.
         var world = new World();
         await world.LoadDisputes(session, observations, cancellation);
         await world.LoadRefunds(session, observations, cancellation);
@@ -74,12 +78,19 @@ sealed class World
             world.payouts = await session.Payouts(payouts, cancellation);
         }
 
+        await world.LoadSubscriptions(session, observations, cancellation);
         return world;
     }
 
     public Versioned<Transfer>? Transfer(Guid id) => transfers.GetValueOrDefault(id);
 
     public Versioned<Payout>? Payout(Guid id) => payouts.GetValueOrDefault(id);
+
+    /// <summary>The subscription's charge that a payment is, if it is one.</summary>
+    public (Versioned<Subscription> Subscription, Payment Payment)? Charge(string paymentId) =>
+        charges.TryGetValue(paymentId, out var charge)
+            ? (subscriptions[charge.Subscription], charge.Payment)
+            : null;
 
     public Versioned<Dispute>? DisputeNamed(string name) => disputes.GetValueOrDefault(name);
 
@@ -118,6 +129,12 @@ sealed class World
     {
         var before = payouts[payout.Id.Value];
         payouts[payout.Id.Value] = before with { Value = payout };
+    }
+
+    public void Take(Subscription subscription)
+    {
+        var before = subscriptions[subscription.Id.Value];
+        subscriptions[subscription.Id.Value] = before with { Value = subscription };
     }
 
     public void Take(DisputeEffect effect, Changes changes, string signal, Cause cause)
@@ -200,6 +217,30 @@ sealed class World
         }
 
         ids.Add(license.Value.Id.Value);
+    }
+
+    /// <summary>Payments of no order may be those of subscriptions; hardly any batch has to ask.</summary>
+    async Task LoadSubscriptions(
+        ITransaction session,
+        IReadOnlyList<Observation> observations,
+        CancellationToken cancellation
+    )
+    {
+        var names = observations
+            .OfType<Observation.OfPayment>()
+            .Select(observation => observation.Payment.PaymentId)
+            .Where(name => !orderByPayment.ContainsKey(name))
+            .ToHashSet();
+        if (names.Count > 0)
+        {
+            charges = await session.ChargesNamed(names, cancellation);
+        }
+
+        if (charges.Count > 0)
+        {
+            var ids = charges.Values.Select(charge => charge.Subscription).ToHashSet();
+            subscriptions = await session.Subscriptions(ids, cancellation);
+        }
     }
 
     async Task LoadRefunds(

@@ -51,6 +51,9 @@ public sealed class HyperswitchBooks(
     readonly Dictionary<string, Dispute> disputes = [];
     readonly Queue<RefundFate> fates = new();
     readonly HashSet<string> published = [];
+
+    /// <summary>Payment methods kept for later, by name: whose they are, and the card behind.</summary>
+    readonly Dictionary<string, (string Customer, string Card)> methods = [];
     long serial;
 
     /// <summary>For every refund that no <see cref="Decide"/> speaks of.</summary>
@@ -101,11 +104,54 @@ public sealed class HyperswitchBooks(
             {
                 Reference = Text(body, "merchant_order_reference_id"),
                 ReturnUrl = Text(body, "return_url"),
+                Customer = Text(body, "customer_id"),
+                KeepsMethod = Text(body, "setup_future_usage") == "off_session",
                 Created = clock.GetUtcNow(),
                 Updated = clock.GetUtcNow(),
             };
-            payments.Add(id, payment);
-            return new HyperswitchAnswer(200, payment.ToJson());
+            if (body["recurring_details"] is not JsonObject recurring)
+            {
+                payments.Add(id, payment);
+                return new HyperswitchAnswer(200, payment.ToJson());
+            }
+
+            return ChargeWithoutBuyer(payment, body, recurring);
+        }
+    }
+
+    /// <summary>A renewal: all of customer, confirm and off_session, and a method that this customer has kept.</summary>
+    HyperswitchAnswer ChargeWithoutBuyer(Payment payment, JsonObject body, JsonObject recurring)
+    {
+        if (payment.Customer is null || !Flag(body, "confirm") || !Flag(body, "off_session"))
+        {
+            return HyperswitchAnswer.Error(
+                400,
+                "IR_16",
+                "`confirm`, `off_session` and `customer_id` are needed for mandates"
+            );
+        }
+
+        var name = Text(recurring, "data") ?? "";
+        if (!methods.TryGetValue(name, out var method) || method.Customer != payment.Customer)
+        {
+            return HyperswitchAnswer.Error(404, "HE_02", "Payment method does not exist in our records");
+        }
+
+        payments.Add(payment.Id, payment);
+        payment.Method = name;
+        Pay(payment, method.Card);
+        return new HyperswitchAnswer(200, payment.ToJson());
+    }
+
+    static bool Flag(JsonObject body, string name) =>
+        body[name] is JsonValue value && value.TryGetValue<bool>(out var flag) && flag;
+
+    /// <summary>What every later charge of a kept payment method meets: another card behind it.</summary>
+    public void ReplaceCard(string method, string card)
+    {
+        lock (gate)
+        {
+            methods[method] = methods[method] with { Card = card };
         }
     }
 
@@ -124,22 +170,32 @@ public sealed class HyperswitchBooks(
                 return HyperswitchAnswer.Error(400, "IR_14", "This payment is already paid");
             }
 
-            payment.Updated = clock.GetUtcNow();
-            if (card.EndsWith("0002", StringComparison.Ordinal))
+            if (payment is { KeepsMethod: true, Customer: { } customer })
             {
-                payment.Status = "failed";
-                payment.ErrorCode = "card_declined";
-                Publish("payment_failed", payment.Id, "payment_details", payment.ToJson());
-            }
-            else
-            {
-                payment.Status = "succeeded";
-                payment.ErrorCode = null;
-                stripe.Move(StripeBooks.Platform, payment.Currency, payment.Amount);
-                Publish("payment_succeeded", payment.Id, "payment_details", payment.ToJson());
+                payment.Method = $"pm_{payment.Id[4..]}";
+                methods[payment.Method] = (customer, card);
             }
 
+            Pay(payment, card);
             return new HyperswitchAnswer(200, payment.ToJson());
+        }
+    }
+
+    void Pay(Payment payment, string card)
+    {
+        payment.Updated = clock.GetUtcNow();
+        if (card.EndsWith("0002", StringComparison.Ordinal))
+        {
+            payment.Status = "failed";
+            payment.ErrorCode = "card_declined";
+            Publish("payment_failed", payment.Id, "payment_details", payment.ToJson());
+        }
+        else
+        {
+            payment.Status = "succeeded";
+            payment.ErrorCode = null;
+            stripe.Move(StripeBooks.Platform, payment.Currency, payment.Amount);
+            Publish("payment_succeeded", payment.Id, "payment_details", payment.ToJson());
         }
     }
 

@@ -53,6 +53,11 @@ sealed class Payment(string id, long amount, string currency, JsonObject metadat
     public DateTimeOffset Updated { get; set; }
     public string? Reference { get; init; }
     public string? ReturnUrl { get; init; }
+    public string? Customer { get; init; }
+
+    /// <summary>What the customer pays with is kept, for charges without them.</summary>
+    public bool KeepsMethod { get; init; }
+    public string? Method { get; set; }
     public DateTimeOffset Created { get; init; }
     public string Secret => $"{Id}_secret_sandbox";
     public bool IsPaid => Status == "succeeded";
@@ -105,6 +110,8 @@ static class HyperswitchShapes
             ["connector"] = payment.Status == "requires_payment_method" ? null : "stripe",
             ["connector_transaction_id"] =
                 payment.Status == "requires_payment_method" ? null : payment.ConnectorId,
+            ["customer_id"] = payment.Customer,
+            ["payment_method_id"] = payment.IsPaid ? payment.Method : null,
             ["metadata"] = payment.Metadata.DeepClone(),
             ["return_url"] = payment.ReturnUrl,
             ["merchant_order_reference_id"] = payment.Reference,
