@@ -5,6 +5,7 @@ using Serilog.Extensions.Logging;
 using Serilog.Formatting.Compact;
 using Veza.Adapters;
 using Veza.Adapters.Hyperswitch;
+using Veza.Adapters.Outgoing;
 using Veza.Adapters.Postgres;
 using Veza.Adapters.Storage;
 using Veza.Adapters.Stripe;
@@ -39,6 +40,8 @@ static class Composition
         AddProviders(builder.Services, settings, clock ?? TimeProvider.System);
         AddDesks(builder.Services);
         AddWorkers(builder.Services);
+        builder.Services.AddSingleton<CallLimits>();
+        builder.Services.AddSingleton<EventsApi>();
         ConsolePages.AddTo(builder.Services);
 
         var app = builder.Build();
@@ -57,6 +60,8 @@ static class Composition
         SubscriptionsApi.Map(app);
         WebhookEventsApi.Map(app);
         ReconciliationApi.Map(app);
+        EventsApi.Map(app);
+        WebhookEndpointsApi.Map(app);
         HyperswitchWebhook.Map(app);
         StripeWebhook.Map(app);
         HealthApi.Map(app);
@@ -76,6 +81,9 @@ static class Composition
         services.AddSingleton<OurBooks>();
         services.AddSingleton<NamelessTransfers>();
         services.AddSingleton<ReconciliationRuns>();
+        services.AddSingleton<StateChanges>();
+        services.AddSingleton<WebhookEndpoints>();
+        services.AddSingleton<WebhookDeliveries>();
         services.AddSingleton<Alarms>();
         services.AddSingleton<Sellers>();
         services.AddSingleton<ApiKeys>();
@@ -116,6 +124,26 @@ static class Composition
         services.AddSingleton(provider => new StripePayouts(Stripe(provider, settings, isLast: false)));
         services.AddSingleton(provider => new StripeBooks(Stripe(provider, settings, isLast: true)));
         services.AddSingleton<TransferCaller>();
+        services.AddSingleton(_ => new WebhookSender(
+            new HttpClient(
+                new SocketsHttpHandler
+                {
+                    AllowAutoRedirect = false,
+                    UseProxy = false,
+                    PooledConnectionLifetime = TimeSpan.FromMinutes(5),
+                    ConnectCallback = (context, cancellation) =>
+                        PublicTargets.Connect(
+                            context.DnsEndPoint,
+                            settings.WebhookAllowPrivateTargets,
+                            cancellation
+                        ),
+                }
+            )
+            {
+                Timeout = Timeout.InfiniteTimeSpan,
+            },
+            clock
+        ));
     }
 
     /// <summary>One policy for all of them: those that go last differ only in their turn.</summary>
@@ -167,6 +195,7 @@ static class Composition
         services.AddHostedService<EventWalker>();
         services.AddHostedService<PayoutWorker>();
         services.AddHostedService<SubscriptionWorker>();
+        services.AddHostedService<DeliveryWorker>();
         services.AddSingleton<IHostedService>(provider =>
             Worker(provider, Work.Sending, settings => settings.Transfers, wakes => wakes.Sending)
         );

@@ -45,6 +45,8 @@ sealed record Settings
     public required TimeSpan ReconcileGrace { get; init; }
     public required bool ReconcileHeal { get; init; }
     public required TimeSpan Lease { get; init; }
+    public required bool WebhookAllowPrivateTargets { get; init; }
+    public required int ApiRateLimit { get; init; }
     public required string LogFormat { get; init; }
     public required LogLevel LogLevel { get; init; }
 
@@ -112,6 +114,8 @@ sealed class SettingsReader(IConfiguration configuration)
             ReconcileGrace = Duration("RECONCILE_GRACE", "15m"),
             ReconcileHeal = Flag("RECONCILE_HEAL", "true"),
             Lease = Duration("WORKER_LEASE", "2m"),
+            WebhookAllowPrivateTargets = Flag("WEBHOOK_ALLOW_PRIVATE_TARGETS", "false"),
+            ApiRateLimit = Number("API_RATE_LIMIT", "1000", 1, 10_000_000),
             LogFormat = Read("LOG_FORMAT", "text", LogFormat),
             LogLevel = Read("LOG_LEVEL", "information", Level),
         };
@@ -150,6 +154,8 @@ sealed class SettingsReader(IConfiguration configuration)
                 ReconcileGrace = settings.ReconcileGrace,
                 ReconcileHeal = settings.ReconcileHeal,
                 Lease = settings.Lease,
+                WebhookAllowPrivateTargets = settings.WebhookAllowPrivateTargets,
+                ApiRateLimit = settings.ApiRateLimit,
                 LogFormat = settings.LogFormat!,
                 LogLevel = settings.LogLevel,
             };

@@ -14,9 +14,10 @@ public sealed class PostgresStore(NpgsqlDataSource database, ILoggerFactory logs
 {
     readonly DueTransfers queue = new(database, logs.CreateLogger<DueTransfers>());
     readonly Inbox inbox = new(database);
+    readonly Outbox outbox = new();
 
     public async Task<ITransaction> Begin(CancellationToken cancellation) =>
-        await Session.Begin(database, cancellation);
+        await Session.Begin(database, cancellation, outbox);
 
     public async Task<IReadOnlyList<Versioned<Transfer>>> ClaimTransfers(
         Work work,

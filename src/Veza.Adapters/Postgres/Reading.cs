@@ -102,6 +102,13 @@ static class Reading
 
     public static NpgsqlParameter Bigint(long? number) => OrNull(number, NpgsqlDbType.Bigint);
 
+    public static NpgsqlParameter Integer(int? number) => OrNull(number, NpgsqlDbType.Integer);
+
+    public static NpgsqlParameter Flag(bool? flag) => OrNull(flag, NpgsqlDbType.Boolean);
+
+    public static NpgsqlParameter TextsOrNull(IEnumerable<string>? texts) =>
+        OrNull(texts?.ToArray(), NpgsqlDbType.Array | NpgsqlDbType.Text);
+
     static NpgsqlParameter OrNull(object? value, NpgsqlDbType type) =>
         new() { Value = value ?? DBNull.Value, NpgsqlDbType = type };
 }

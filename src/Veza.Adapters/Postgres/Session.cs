@@ -42,19 +42,26 @@ sealed class Session : ITransaction
 {
     readonly NpgsqlConnection connection;
     readonly NpgsqlTransaction transaction;
+    readonly Outbox outbox;
 
-    Session(NpgsqlConnection connection, NpgsqlTransaction transaction)
+    Session(NpgsqlConnection connection, NpgsqlTransaction transaction, Outbox outbox)
     {
         this.connection = connection;
         this.transaction = transaction;
+        this.outbox = outbox;
     }
 
-    internal static async Task<Session> Begin(NpgsqlDataSource database, CancellationToken cancellation)
+    internal static async Task<Session> Begin(
+        NpgsqlDataSource database,
+        CancellationToken cancellation,
+        Outbox? outbox = null
+    )
     {
         var connection = await database.OpenConnectionAsync(cancellation);
         try
         {
-            return new Session(connection, await connection.BeginTransactionAsync(cancellation));
+            var transaction = await connection.BeginTransactionAsync(cancellation);
+            return new Session(connection, transaction, outbox ?? new Outbox());
         }
         catch
         {
@@ -189,7 +196,7 @@ sealed class Session : ITransaction
         PayoutTable.Write(batch, guard, changes, now);
         DisputeTable.Write(batch, guard, changes, now);
         SubscriptionTable.Write(batch, guard, changes, now);
-        WriteHistory(batch, changes, now);
+        var told = changes.Transitions.Count > 0 ? outbox.Write(batch, changes.Transitions, now) : null;
         WriteEntries(batch, changes, now);
         if (changes.Transfers.Values.Any(change => change.After.Attempt?.Value.Waiting.IsDue == true))
         {
@@ -200,38 +207,11 @@ sealed class Session : ITransaction
         {
             await batch.ExecuteNonQueryAsync(cancellation);
             guard.Check();
+            told?.Confirm();
         }
     }
 
     public Task Commit(CancellationToken cancellation) => transaction.CommitAsync(cancellation);
-
-    static void WriteHistory(NpgsqlBatch batch, Changes changes, DateTimeOffset now)
-    {
-        if (changes.Transitions.Count == 0)
-        {
-            return;
-        }
-
-        var command = new NpgsqlBatchCommand(
-            """
-            insert into transitions (entity, entity_id, order_id, from_status, to_status, signal, detail, actor,
-                provider_request_id, at)
-            select c.*, $10 from unnest($1, $2, $3, $4, $5, $6, $7, $8, $9) as c
-            """
-        );
-        new Columns<Transition>(command, changes.Transitions)
-            .Text(step => step.Entity)
-            .Uuid(step => step.EntityId)
-            .OptionalUuid(step => step.OrderId)
-            .Text(step => step.From)
-            .Text(step => step.To)
-            .Text(step => step.Signal)
-            .Text(step => step.Cause.Detail)
-            .Text(step => step.Cause.Actor)
-            .Text(step => step.Cause.ProviderRequestId);
-        command.Parameters.Add(Reading.At(now));
-        batch.BatchCommands.Add(command);
-    }
 
     static void WriteEntries(NpgsqlBatch batch, Changes changes, DateTimeOffset now)
     {

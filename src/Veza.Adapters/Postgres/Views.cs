@@ -10,140 +10,36 @@ public sealed record Page(IReadOnlyList<string> Items, bool HasMore, Guid? Last)
 /// </summary>
 public sealed class Views(NpgsqlDataSource database)
 {
-    const string Reversals = """
-        (select coalesce(json_agg(json_build_object('refund_id', r.refund_id, 'amount', r.amount,
-            'adopted_amount', r.adopted_amount, 'stripe_reversal_id', r.stripe_reversal_id, 'status', r.status,
-            'kept_amount', coalesce(r.kept, case when r.status = 'cancelled' then 0 else r.amount end),
-            'created_at', r.created_at, 'updated_at', r.updated_at) order by r.position), '[]')
-        from seller_transfer_reversals r where r.transfer_id = t.id)
-        """;
-
-    const string Transfer = $"""
-        'id', t.id, 'order_id', t.order_id, 'compensates_refund_id', t.compensates,
-        'seller_id', t.seller_id, 'stripe_account_id', t.stripe_account_id,
-        'currency', t.currency,
-        'amount', case when t.status = 'cancelled' then t.amount else t.amount - s.withheld end,
-        'withheld_amount', s.withheld, 'status', t.status, 'stripe_transfer_id', t.stripe_transfer_id,
-        'reversed_amount', s.reversed + t.foreign_amount, 'foreign_amount', t.foreign_amount,
-        'retry_count', t.retry_count,
-        'next_retry_at', case when t.status in ('pending', 'failed', 'reversal_pending') then t.due_at end,
-        'waiting_for', case when t.status in ('pending', 'failed', 'reversal_pending') then t.waiting_for end,
-        'given_up', t.given_up,
-        'failure', case when t.trouble_code is not null
-            then json_build_object('code', t.trouble_code, 'message', t.trouble_message) end,
-        'reversals', {Reversals}, 'created_at', t.created_at, 'updated_at', t.updated_at
-        """;
-
-    const string TransferSums = """
-        cross join lateral (
-            select coalesce(sum(amount) filter (where status = 'withheld'), 0)::bigint as withheld,
-                coalesce(sum(amount) filter (where status = 'reversed'), 0)::bigint as reversed
-            from seller_transfer_reversals where transfer_id = t.id) s
-        """;
-
-    const string History = """
-        (select coalesce(json_agg(json_build_object('from', h.from_status, 'to', h.to_status, 'signal', h.signal,
-            'at', h.at, 'actor', h.actor, 'provider_request_id', h.provider_request_id, 'detail', h.detail)
-            order by h.seq), '[]')
-        from transitions h where h.entity_id = t.id)
-        """;
-
-    const string Refund = """
-        'id', r.id, 'order_id', r.order_id, 'provider_refund_id', r.provider_refund_id, 'amount', r.amount,
-        'currency', r.currency, 'scope', r.scope, 'line_ids', to_json(r.line_ids), 'reason', r.reason,
-        'status', r.status, 'undone', r.undone,
-        'failure', case when r.failure_code is not null
-            then json_build_object('code', r.failure_code, 'message', r.failure_message) end,
-        'created_at', r.created_at, 'updated_at', r.updated_at
-        """;
-
-    const string License = """
-        'id', l.id, 'order_id', l.order_id, 'line_id', l.line_id, 'buyer_id', l.buyer_id,
-        'product_id', l.product_id, 'kind', l.kind, 'expires_at', l.expires_at, 'status', l.status,
-        'revoked_by', l.revoked_by, 'created_at', l.created_at, 'updated_at', l.updated_at
-        """;
-
-    const string Dispute = """
-        'id', d.id, 'order_id', d.order_id, 'provider_dispute_id', d.provider_dispute_id, 'amount', d.amount,
-        'currency', d.currency, 'stage', d.stage, 'status', d.status, 'refund_id', d.refund_id,
-        'created_at', d.created_at, 'updated_at', d.updated_at
-        """;
-
-    const string Payout = """
-        'id', p.id, 'seller_id', p.seller_id, 'stripe_account_id', p.stripe_account_id, 'amount', p.amount,
-        'currency', p.currency,
-        'status', case when p.status in ('requested', 'in_doubt') then 'pending' else p.status end,
-        'external_payout_id', p.stripe_payout_id, 'needs_operator', p.status = 'in_doubt',
-        'failure', case when p.failure_code is not null
-            then json_build_object('code', p.failure_code, 'message', p.failure_message) end,
-        'created_at', p.created_at, 'updated_at', p.updated_at
-        """;
-
-    const string Order = $"""
-        'id', o.id, 'status', o.status, 'buyer_id', o.buyer_id, 'currency', o.currency, 'total', o.total,
-        'refunded_amount', (select sum(refunded)::bigint from order_legs where order_id = o.id),
-        'refundable_amount', case when o.status in ('completed', 'partially_refunded')
-            then (select sum(gross - reserved)::bigint from order_legs where order_id = o.id) else 0 end,
-        'metadata', o.metadata,
-        'lines', (select json_agg(json_build_object('id', l.id, 'product_id', l.product_id,
-            'seller_id', l.seller_id, 'quantity', l.quantity, 'unit_amount', l.unit_amount,
-            'amount', l.quantity * l.unit_amount,
-            'license', json_build_object('kind', l.license_kind, 'expires_at', l.license_expires_at),
-            'refunded_by', l.refunded_by) order by l.position) from order_lines l where l.order_id = o.id),
-        'legs', (select json_agg(json_build_object('seller_id', g.seller_id, 'gross', g.gross, 'fee', g.fee,
-            'net', g.gross - g.fee, 'refunded', g.refunded) order by g.position)
-            from order_legs g where g.order_id = o.id),
-        'payment', (select json_build_object('payment_id', p.payment_id, 'status', p.provider_status,
-            'error', case when p.error_code is not null
-                then json_build_object('code', p.error_code, 'message', p.error_message) end)
-            from payments p where p.order_id = o.id),
-        'refunds', (select coalesce(json_agg(json_build_object({Refund}) order by r.id), '[]')
-            from refunds r where r.order_id = o.id),
-        'disputes', (select coalesce(json_agg(json_build_object({Dispute}) order by d.id), '[]')
-            from disputes d where d.order_id = o.id),
-        'licenses', (select coalesce(json_agg(json_build_object({License}) order by l.id), '[]')
-            from licenses l where l.order_id = o.id),
-        'transfers', (select coalesce(json_agg(json_build_object({Transfer}) order by t.id), '[]')
-            from seller_transfers t {TransferSums}
-            where t.id in (select transfer_id from order_legs where order_id = o.id)
-                or (t.order_id = o.id and t.compensates is not null)),
-        'created_at', o.created_at, 'updated_at', o.updated_at
-        """;
-
-    const string Subscription = """
-        'id', s.id, 'subscriber_id', s.subscriber_id,
-        'plan', json_build_object('code', s.plan_code, 'amount', s.amount, 'currency', s.currency,
-            'interval', s.interval),
-        'status', s.status,
-        'paid_periods', s.period - case when s.status in ('pending_payment', 'past_due') then 1 else 0 end,
-        'paid_until', case when s.status = 'active' then s.due_at else s.past_due_since end,
-        'next_charge_at', s.due_at, 'past_due_since', s.past_due_since,
-        'payment', (select json_build_object('payment_id', p.payment_id, 'client_secret', p.client_secret,
-            'period', p.period, 'status', coalesce(p.provider_status, 'pending'),
-            'error', case when p.error_code is not null
-                then json_build_object('code', p.error_code, 'message', p.error_message) end)
-            from subscription_payments p where p.subscription_id = s.id order by p.period desc, p.try desc limit 1),
-        'created_at', s.created_at, 'updated_at', s.updated_at
-        """;
-
     public Task<string?> FindOrder(Guid id, CancellationToken cancellation) =>
-        One($"select json_build_object({Order})::text from orders o where o.id = $1", id, cancellation);
+        One(
+            $"select json_build_object({Shapes.Order})::text from orders o where o.id = $1",
+            id,
+            cancellation
+        );
 
     public Task<string?> FindRefund(Guid id, CancellationToken cancellation) =>
-        One($"select json_build_object({Refund})::text from refunds r where r.id = $1", id, cancellation);
+        One(
+            $"select json_build_object({Shapes.Refund})::text from refunds r where r.id = $1",
+            id,
+            cancellation
+        );
 
     public Task<string?> FindTransfer(Guid id, CancellationToken cancellation) =>
         One(
             $"""
-            select json_build_object({Transfer}, 'history', {History})::text
-            from seller_transfers t {TransferSums} where t.id = $1
+            select json_build_object({Shapes.Transfer}, 'history', {Shapes.History})::text
+            from seller_transfers t {Shapes.TransferSums} where t.id = $1
             """,
             id,
             cancellation
         );
 
     public Task<string?> FindLicense(Guid id, CancellationToken cancellation) =>
-        One($"select json_build_object({License})::text from licenses l where l.id = $1", id, cancellation);
+        One(
+            $"select json_build_object({Shapes.License})::text from licenses l where l.id = $1",
+            id,
+            cancellation
+        );
 
     public Task<string?> FindSeller(string id, CancellationToken cancellation) =>
         One(
@@ -212,7 +108,7 @@ public sealed class Views(NpgsqlDataSource database)
     ) =>
         Many(
             $"""
-            select o.id, json_build_object({Order})::text from orders o
+            select o.id, json_build_object({Shapes.Order})::text from orders o
             where ($1::text is null or o.status = $1) and ($2::text is null or o.buyer_id = $2)
                 and ($3::text is null or exists (
                     select from order_legs where order_id = o.id and seller_id = $3))
@@ -234,7 +130,7 @@ public sealed class Views(NpgsqlDataSource database)
     ) =>
         Many(
             $"""
-            select r.id, json_build_object({Refund})::text from refunds r
+            select r.id, json_build_object({Shapes.Refund})::text from refunds r
             where ($1::text is null or r.status = $1) and ($2::text is null or r.order_id = $2::uuid)
                 and ($3::uuid is null or r.id < $3)
             order by r.id desc limit $4
@@ -255,8 +151,8 @@ public sealed class Views(NpgsqlDataSource database)
     ) =>
         Many(
             $"""
-            select t.id, json_build_object({Transfer}, 'history', {History})::text
-            from seller_transfers t {TransferSums}
+            select t.id, json_build_object({Shapes.Transfer}, 'history', {Shapes.History})::text
+            from seller_transfers t {Shapes.TransferSums}
             where ($1::text is null or t.status = $1)
                 and ($2::text is null or t.id in (select transfer_id from order_legs where seller_id = $2
                     union all select id from seller_transfers where seller_id = $2 and compensates is not null))
@@ -273,7 +169,11 @@ public sealed class Views(NpgsqlDataSource database)
         );
 
     public Task<string?> FindPayout(Guid id, CancellationToken cancellation) =>
-        One($"select json_build_object({Payout})::text from payouts p where p.id = $1", id, cancellation);
+        One(
+            $"select json_build_object({Shapes.Payout})::text from payouts p where p.id = $1",
+            id,
+            cancellation
+        );
 
     public Task<Page> ListPayouts(
         string? status,
@@ -284,7 +184,7 @@ public sealed class Views(NpgsqlDataSource database)
     ) =>
         Many(
             $"""
-            select p.id, json_build_object({Payout})::text from payouts p
+            select p.id, json_build_object({Shapes.Payout})::text from payouts p
             where ($1::text is null
                     or case when p.status in ('requested', 'in_doubt') then 'pending' else p.status end = $1)
                 and ($2::text is null or p.seller_id = $2) and ($3::uuid is null or p.id < $3)
@@ -298,7 +198,7 @@ public sealed class Views(NpgsqlDataSource database)
 
     public Task<string?> FindSubscription(Guid id, CancellationToken cancellation) =>
         One(
-            $"select json_build_object({Subscription})::text from subscriptions s where s.id = $1",
+            $"select json_build_object({Shapes.Subscription})::text from subscriptions s where s.id = $1",
             id,
             cancellation
         );
@@ -312,7 +212,7 @@ public sealed class Views(NpgsqlDataSource database)
     ) =>
         Many(
             $"""
-            select s.id, json_build_object({Subscription})::text from subscriptions s
+            select s.id, json_build_object({Shapes.Subscription})::text from subscriptions s
             where ($1::text is null or s.status = $1) and ($2::text is null or s.subscriber_id = $2)
                 and ($3::uuid is null or s.id < $3)
             order by s.id desc limit $4
@@ -333,7 +233,7 @@ public sealed class Views(NpgsqlDataSource database)
     ) =>
         Many(
             $"""
-            select l.id, json_build_object({License})::text from licenses l
+            select l.id, json_build_object({Shapes.License})::text from licenses l
             where ($1::text is null or l.buyer_id = $1) and ($2::text is null or l.product_id = $2)
                 and ($3::text is null or l.status = $3) and ($4::uuid is null or l.id < $4)
             order by l.id desc limit $5

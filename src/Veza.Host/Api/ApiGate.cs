@@ -28,9 +28,9 @@ static class Calling
 }
 
 /// <summary>Lets a request through to the API once its key is known and its role suffices.</summary>
-sealed class ApiGate(RequestDelegate next)
+sealed partial class ApiGate(RequestDelegate next, ILogger<ApiGate> log)
 {
-    public async Task Invoke(HttpContext context, ApiKeys keys)
+    public async Task Invoke(HttpContext context, ApiKeys keys, CallLimits limits)
     {
         if (context.GetEndpoint()?.Metadata.GetMetadata<RoleRequired>() is not { } required)
         {
@@ -49,6 +49,13 @@ sealed class ApiGate(RequestDelegate next)
             return;
         }
 
+        context.Response.Headers.CacheControl = "no-store";
+        if (limits.Take(context, caller.KeyId) is { } refusal)
+        {
+            await refusal.ExecuteAsync(context);
+            return;
+        }
+
         if (caller.Role < required.Role)
         {
             var detail =
@@ -59,7 +66,19 @@ sealed class ApiGate(RequestDelegate next)
 
         context.Set(caller);
         await next(context);
+        if (required.Role == Role.Operator && !HttpMethods.IsGet(context.Request.Method))
+        {
+            LogAction(
+                caller.Actor,
+                context.Request.Method,
+                context.Request.Path,
+                context.Response.StatusCode
+            );
+        }
     }
+
+    [LoggerMessage(LogLevel.Information, "{Actor} has asked for {Method} {Path}: {Status}")]
+    partial void LogAction(string actor, string method, string path, int status);
 }
 
 /// <summary>

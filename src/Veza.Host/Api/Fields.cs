@@ -140,6 +140,32 @@ sealed class Fields
         return ids;
     }
 
+    public IReadOnlyList<string>? OptionalTexts(string name, int most)
+    {
+        if (Find(name) is not { } value)
+        {
+            return null;
+        }
+
+        if (
+            value.ValueKind != JsonValueKind.Array
+            || value.GetArrayLength() is 0
+            || value.GetArrayLength() > most
+        )
+        {
+            Fault(name, "not_a_list", $"{name} must be a list of 1 to {most} strings.");
+            return [];
+        }
+
+        return
+        [
+            .. value
+                .EnumerateArray()
+                .Select((item, place) => TextOf($"{name}[{place}]", item, 255))
+                .OfType<string>(),
+        ];
+    }
+
     public Guid Id(string name)
     {
         if (Find(name) is not { } value)

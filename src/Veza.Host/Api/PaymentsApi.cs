@@ -9,16 +9,10 @@ static class PaymentsApi
 {
     public static void Map(IEndpointRouteBuilder routes)
     {
-        routes
-            .MapPost("/api/v1/payments", Pay)
-            .Needs(Role.Service)
-            .WithSummary("Offers an order for payment; asked again, the same payment");
-        routes
-            .MapPost("/api/v1/refunds", Refund)
-            .Needs(Role.Service)
-            .WithSummary("Refunds an order, or part of it");
-        routes.MapGet("/api/v1/refunds/{id:guid}", GetRefund).Needs(Role.Read).WithSummary("One refund");
-        routes.MapGet("/api/v1/refunds", ListRefunds).Needs(Role.Read).WithSummary("Refunds, newest first");
+        routes.MapPost("/api/v1/payments", Pay).Needs(Role.Service);
+        routes.MapPost("/api/v1/refunds", Refund).Needs(Role.Service);
+        routes.MapGet("/api/v1/refunds/{id:guid}", GetRefund).Needs(Role.Read);
+        routes.MapGet("/api/v1/refunds", ListRefunds).Needs(Role.Read);
     }
 
     static async Task<IResult> Pay(HttpContext context, PaymentDesk desk, CancellationToken cancellation)
@@ -176,7 +170,7 @@ static class PaymentsApi
     static async Task<IResult> ListRefunds(HttpRequest request, Views views, CancellationToken cancellation)
     {
         var query = new ListQuery(request);
-        var status = query.OneOf("status", "pending", "submitted", "succeeded", "failed");
+        var status = query.OneOf("status", Statuses.Refund);
         var (order, after) = (query.Id("order_id"), query.AfterId);
         return query.Refusal()
             ?? (await views.ListRefunds(status, order, after, query.Limit, cancellation)).ToResult();

@@ -9,12 +9,9 @@ static class PayoutsApi
 {
     public static void Map(IEndpointRouteBuilder routes)
     {
-        routes
-            .MapPost("/api/v1/payouts", Post)
-            .Needs(Role.Operator)
-            .WithSummary("Pays out part of a seller's Stripe balance");
-        routes.MapGet("/api/v1/payouts/{id:guid}", Get).Needs(Role.Operator).WithSummary("One payout");
-        routes.MapGet("/api/v1/payouts", List).Needs(Role.Operator).WithSummary("Payouts, newest first");
+        routes.MapPost("/api/v1/payouts", Post).Needs(Role.Operator);
+        routes.MapGet("/api/v1/payouts/{id:guid}", Get).Needs(Role.Operator);
+        routes.MapGet("/api/v1/payouts", List).Needs(Role.Operator);
     }
 
     /// <summary>
@@ -85,7 +82,7 @@ static class PayoutsApi
     static async Task<IResult> List(HttpRequest request, Views views, CancellationToken cancellation)
     {
         var query = new ListQuery(request);
-        var status = query.OneOf("status", "pending", "in_transit", "paid", "failed", "canceled");
+        var status = query.OneOf("status", Statuses.Payout);
         var (seller, after) = (query.Text("seller_id"), query.AfterId);
         return query.Refusal()
             ?? (await views.ListPayouts(status, seller, after, query.Limit, cancellation)).ToResult();

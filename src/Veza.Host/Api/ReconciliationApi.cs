@@ -9,28 +9,13 @@ static class ReconciliationApi
 {
     public static void Map(IEndpointRouteBuilder routes)
     {
-        routes
-            .MapGet("/api/v1/reconciliation", Get)
-            .Needs(Role.Operator)
-            .WithSummary(
-                "The last finished run with its findings, the alarms, and the walk through Stripe's events"
-            );
-        routes
-            .MapPost("/api/v1/reconciliation/runs", Post)
-            .Needs(Role.Operator)
-            .WithSummary("Compares with both providers; the run is in progress when this answers");
-        routes
-            .MapGet("/api/v1/reconciliation/runs/{id:guid}", GetRun)
-            .Needs(Role.Operator)
-            .WithSummary("One run with its findings");
+        routes.MapGet("/api/v1/reconciliation", Get).Needs(Role.Operator);
+        routes.MapPost("/api/v1/reconciliation/runs", Post).Needs(Role.Operator);
+        routes.MapGet("/api/v1/reconciliation/runs/{id:guid}", GetRun).Needs(Role.Operator);
         routes
             .MapPost("/api/v1/reconciliation/runs/{id:guid}/findings/{position:int}/acknowledge", Acknowledge)
-            .Needs(Role.Operator)
-            .WithSummary("Says that a person has settled what a finding tells of; it counts no more");
-        routes
-            .MapGet("/api/v1/reconciliation/runs", List)
-            .Needs(Role.Operator)
-            .WithSummary("The latest runs, newest first");
+            .Needs(Role.Operator);
+        routes.MapGet("/api/v1/reconciliation/runs", List).Needs(Role.Operator);
     }
 
     static async Task<IResult> Get(ReconciliationRuns runs, Alarms alarms, CancellationToken cancellation)

@@ -1,4 +1,5 @@
 using System.Buffers.Text;
+using System.Globalization;
 using System.Text.Json;
 using Veza.Adapters.Postgres;
 
@@ -61,12 +62,20 @@ sealed class ListQuery
 {
     readonly IQueryCollection query;
     readonly List<FieldError> errors = [];
-    readonly HashSet<string> asked = ["limit", "cursor"];
+    readonly HashSet<string> asked = [];
+    readonly IHeaderDictionary headers;
 
-    public ListQuery(HttpRequest request)
+    public ListQuery(HttpRequest request, bool isPaged = true)
     {
         query = request.Query;
+        headers = request.Headers;
         Limit = 20;
+        if (!isPaged)
+        {
+            return;
+        }
+
+        asked.UnionWith(["limit", "cursor"]);
         if (query.TryGetValue("limit", out var limit))
         {
             if (int.TryParse(limit, out var number) && number is >= 1 and <= 100)
@@ -120,6 +129,23 @@ sealed class ListQuery
         }
 
         errors.Add(new(name, "not_an_id", "must be an id (UUID)."));
+        return null;
+    }
+
+    public long? HeaderNumber(string name)
+    {
+        var text = headers[name].ToString();
+        if (text.Length == 0)
+        {
+            return null;
+        }
+
+        if (long.TryParse(text, CultureInfo.InvariantCulture, out var number) && number >= 0)
+        {
+            return number;
+        }
+
+        errors.Add(new(name, "not_a_number", "must be the id of an earlier event, or 0 for the beginning."));
         return null;
     }
 

@@ -7,15 +7,9 @@ static class SellersApi
 {
     public static void Map(IEndpointRouteBuilder routes)
     {
-        routes
-            .MapPut("/api/v1/sellers/{sellerId}", Put)
-            .Needs(Role.Service)
-            .WithSummary("Registers a seller, or changes its account or fee for orders to come");
-        routes.MapGet("/api/v1/sellers/{sellerId}", Get).Needs(Role.Service).WithSummary("One seller");
-        routes
-            .MapGet("/api/v1/sellers/{sellerId}/balance", Balance)
-            .Needs(Role.Read)
-            .WithSummary("What a seller has earned, received, given back and owes, per currency");
+        routes.MapPut("/api/v1/sellers/{sellerId}", Put).Needs(Role.Service);
+        routes.MapGet("/api/v1/sellers/{sellerId}", Get).Needs(Role.Service);
+        routes.MapGet("/api/v1/sellers/{sellerId}/balance", Balance).Needs(Role.Read);
     }
 
     static async Task<IResult> Put(

@@ -8,24 +8,12 @@ namespace Veza.Host.Api;
 /// <summary>Subscribers' standing orders.</summary>
 static class SubscriptionsApi
 {
-    static readonly IReadOnlyList<string> Statuses =
-    [
-        "pending_payment",
-        "active",
-        "past_due",
-        "canceled",
-        "expired",
-    ];
-
     public static void Map(IEndpointRouteBuilder routes)
     {
-        routes.MapPost("/api/v1/subscriptions", Post).Needs(Role.Service).WithName("createSubscription");
-        routes.MapGet("/api/v1/subscriptions/{id:guid}", Get).Needs(Role.Service).WithName("getSubscription");
-        routes.MapGet("/api/v1/subscriptions", List).Needs(Role.Service).WithName("listSubscriptions");
-        routes
-            .MapPost("/api/v1/subscriptions/{id:guid}/cancel", Cancel)
-            .Needs(Role.Service)
-            .WithName("cancelSubscription");
+        routes.MapPost("/api/v1/subscriptions", Post).Needs(Role.Service);
+        routes.MapGet("/api/v1/subscriptions/{id:guid}", Get).Needs(Role.Service);
+        routes.MapGet("/api/v1/subscriptions", List).Needs(Role.Service);
+        routes.MapPost("/api/v1/subscriptions/{id:guid}/cancel", Cancel).Needs(Role.Service);
     }
 
     static async Task<IResult> Post(
@@ -88,7 +76,7 @@ static class SubscriptionsApi
     static async Task<IResult> List(HttpRequest request, Views views, CancellationToken cancellation)
     {
         var query = new ListQuery(request);
-        var status = query.OneOf("status", Statuses);
+        var status = query.OneOf("status", Statuses.Subscription);
         var (subscriber, after) = (query.Text("subscriber_id"), query.AfterId);
         return query.Refusal()
             ?? (

@@ -21,24 +21,10 @@ static class WebhookEventsApi
 
     public static void Map(IEndpointRouteBuilder routes)
     {
-        routes
-            .MapGet("/api/v1/admin/webhook-events", List)
-            .Needs(Role.Operator)
-            .WithSummary("Webhooks as they came, newest first");
-        routes
-            .MapGet("/api/v1/admin/webhook-events/{id:long}", Get)
-            .Needs(Role.Operator)
-            .WithSummary("One webhook with its body");
-        routes
-            .MapPost("/api/v1/admin/webhook-events/{id:long}/replay", ReplayOne)
-            .Needs(Role.Operator)
-            .WithSummary("Processes a webhook again that had no effect");
-        routes
-            .MapPost("/api/v1/admin/webhook-events/replay", ReplayMany)
-            .Needs(Role.Operator)
-            .WithSummary(
-                "Processes all webhooks again that match and had no effect; a dry run unless told otherwise"
-            );
+        routes.MapGet("/api/v1/admin/webhook-events", List).Needs(Role.Operator);
+        routes.MapGet("/api/v1/admin/webhook-events/{id:long}", Get).Needs(Role.Operator);
+        routes.MapPost("/api/v1/admin/webhook-events/{id:long}/replay", ReplayOne).Needs(Role.Operator);
+        routes.MapPost("/api/v1/admin/webhook-events/replay", ReplayMany).Needs(Role.Operator);
     }
 
     static async Task<IResult> List(HttpRequest request, WebhookLog log, CancellationToken cancellation)

@@ -245,31 +245,33 @@ static class ConsolePages
 
     static Task<IResult> Retry(
         Guid id,
-        [FromForm] IFormCollection form,
+        [FromForm] int version,
         TransferDesk desk,
         ClaimsPrincipal user,
         CancellationToken cancellation
-    ) => Tell(id, TransferSignal.RetryRequested, null, "retried", desk, user, cancellation);
+    ) => Tell(id, TransferSignal.RetryRequested, null, version, "retried", desk, user, cancellation);
 
     static Task<IResult> WriteOff(
         Guid id,
         [FromForm] string note,
+        [FromForm] int version,
         TransferDesk desk,
         ClaimsPrincipal user,
         CancellationToken cancellation
-    ) => Tell(id, TransferSignal.WriteOffRequested, note, "written_off", desk, user, cancellation);
+    ) => Tell(id, TransferSignal.WriteOffRequested, note, version, "written_off", desk, user, cancellation);
 
     static async Task<IResult> Tell(
         Guid id,
         TransferSignal signal,
         string? note,
+        int version,
         string done,
         TransferDesk desk,
         ClaimsPrincipal user,
         CancellationToken cancellation
     )
     {
-        var answer = await desk.Tell(id, signal, ActorOf(user), note, cancellation);
+        var answer = await desk.Tell(id, signal, ActorOf(user), note, version, cancellation);
         var refused = answer is not TransferTold.Done;
         return Results.Redirect($"/console/transfers/{id}?notice={(refused ? "refused" : done)}");
     }

@@ -89,6 +89,7 @@ sealed class Backfill(NamelessTransfers nameless, OurBooks ours, StripeBooks str
             TransferSignal.NewTransferSeen([found.Fact.StripeId]),
             actor,
             "backfilled",
+            null,
             cancellation
         );
         return told is TransferTold.Done ? "written" : "refused";

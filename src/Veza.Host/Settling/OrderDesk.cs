@@ -18,21 +18,23 @@ abstract record CancelAnswer
 sealed class OrderDesk(IStore store, Conflicts conflicts, TimeProvider clock)
 {
     /// <summary>A repeat of a request that crashed after its commit finds its order here and adds nothing.</summary>
-    public async Task Create(Order order, string metadata, string actor, CancellationToken cancellation)
-    {
-        await using var session = await store.Begin(cancellation);
-        if ((await session.Orders([order.Id.Value], cancellation)).Count > 0)
+    public Task Create(Order order, string metadata, string actor, CancellationToken cancellation) =>
+        conflicts.DecideAgain(async () =>
         {
-            return;
-        }
+            await using var session = await store.Begin(cancellation);
+            if ((await session.Orders([order.Id.Value], cancellation)).Count > 0)
+            {
+                return false;
+            }
 
-        var now = clock.GetUtcNow();
-        await session.InsertOrder(order, metadata, now, cancellation);
-        var changes = new Changes();
-        changes.Created(order, new Cause(actor));
-        await session.Write(changes, now, cancellation);
-        await session.Commit(cancellation);
-    }
+            var now = clock.GetUtcNow();
+            await session.InsertOrder(order, metadata, now, cancellation);
+            var changes = new Changes();
+            changes.Created(order, new Cause(actor));
+            await session.Write(changes, now, cancellation);
+            await session.Commit(cancellation);
+            return true;
+        });
 
     public Task<CancelAnswer> Cancel(Guid id, string actor, CancellationToken cancellation) =>
         conflicts.DecideAgain(async () =>

@@ -14,6 +14,9 @@ abstract record TransferTold
     public sealed record Refused(string TransferStatus) : TransferTold;
 
     public sealed record NoSuchTransfer : TransferTold;
+
+    /// <summary>It is not what the caller has looked at any more; nothing was done.</summary>
+    public sealed record Overtaken : TransferTold;
 }
 
 /// <summary>
@@ -165,11 +168,13 @@ sealed class TransferDesk(
         return true;
     }
 
+    /// <param name="seen">The version that the caller has looked at; null if any will do.</param>
     public Task<TransferTold> Tell(
         Guid id,
         TransferSignal signal,
         string actor,
         string? note,
+        int? seen,
         CancellationToken cancellation
     ) =>
         conflicts.DecideAgain(async () =>
@@ -178,6 +183,11 @@ sealed class TransferDesk(
             if (!(await session.Transfers([id], cancellation)).TryGetValue(id, out var transfer))
             {
                 return new TransferTold.NoSuchTransfer();
+            }
+
+            if (seen is { } version && version != transfer.Version)
+            {
+                return new TransferTold.Overtaken();
             }
 
             var now = clock.GetUtcNow();

@@ -8,8 +8,7 @@ namespace Veza.Host.Webhooks;
 /// <summary><c>POST /webhooks/hyperswitch</c></summary>
 static class HyperswitchWebhook
 {
-    public static void Map(IEndpointRouteBuilder routes) =>
-        routes.MapPost("/webhooks/hyperswitch", Receive).WithSummary("Hyperswitch's webhooks");
+    public static void Map(IEndpointRouteBuilder routes) => routes.MapPost("/webhooks/hyperswitch", Receive);
 
     static Task<IResult> Receive(
         HttpContext context,

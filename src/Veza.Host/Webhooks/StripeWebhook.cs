@@ -11,8 +11,7 @@ namespace Veza.Host.Webhooks;
 /// </summary>
 static class StripeWebhook
 {
-    public static void Map(IEndpointRouteBuilder routes) =>
-        routes.MapPost("/webhooks/stripe", Receive).WithSummary("Stripe's webhooks");
+    public static void Map(IEndpointRouteBuilder routes) => routes.MapPost("/webhooks/stripe", Receive);
 
     static Task<IResult> Receive(
         HttpContext context,

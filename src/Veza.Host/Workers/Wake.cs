@@ -37,6 +37,7 @@ sealed class Wakes
     public Wake Reversing { get; } = new();
     public Wake Payouts { get; } = new();
     public Wake Inquiries { get; } = new();
+    public Wake Deliveries { get; } = new();
 
     public void Workers()
     {
