@@ -1,4 +1,5 @@
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Http.Resilience;
 using Polly;
 
@@ -18,7 +19,10 @@ public static class Resilience
         Func<IServiceProvider, StripeBudget>? budget,
         TimeSpan timeout,
         TimeProvider clock
-    ) =>
+    )
+    {
+        client.Services.TryAddSingleton<Circuits>();
+        client.AddHttpMessageHandler(() => new ProviderCalls(provider));
         client.AddResilienceHandler(
             provider,
             (pipeline, context) =>
@@ -62,9 +66,13 @@ public static class Resilience
                             MinimumThroughput = 20,
                             SamplingDuration = TimeSpan.FromSeconds(10),
                             BreakDuration = TimeSpan.FromSeconds(5),
+                            StateProvider = context
+                                .ServiceProvider.GetRequiredService<Circuits>()
+                                .Watch(provider),
                         }
                     )
                     .AddTimeout(timeout);
             }
         );
+    }
 }

@@ -1,8 +1,5 @@
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Serilog;
-using Serilog.Events;
-using Serilog.Extensions.Logging;
-using Serilog.Formatting.Compact;
 using Veza.Adapters;
 using Veza.Adapters.Hyperswitch;
 using Veza.Adapters.Outgoing;
@@ -28,7 +25,7 @@ static class Composition
         var builder = WebApplication.CreateSlimBuilder();
         builder.WebHost.UseKestrelCore().ConfigureKestrel(Limit).UseUrls(settings.Urls);
         builder.Services.AddRoutingCore();
-        builder.Host.UseSerilog((_, logging) => Configure(logging, settings));
+        builder.Host.UseSerilog((_, logging) => Observability.Configure(logging, settings));
         builder.Services.Configure<HostOptions>(options =>
         {
             options.ShutdownTimeout = TimeSpan.FromSeconds(25);
@@ -43,8 +40,10 @@ static class Composition
         builder.Services.AddSingleton<CallLimits>();
         builder.Services.AddSingleton<EventsApi>();
         ConsolePages.AddTo(builder.Services);
+        Observability.AddTelemetry(builder);
 
         var app = builder.Build();
+        app.UseCorrelation();
         app.UseMiddleware<FaultGate>();
         app.UseStatusCodePages(context => AnswerBare(context.HttpContext));
         app.UseRouting();
@@ -65,6 +64,7 @@ static class Composition
         HyperswitchWebhook.Map(app);
         StripeWebhook.Map(app);
         HealthApi.Map(app);
+        app.MapPrometheusScrapingEndpoint("/metrics");
         ConsolePages.Map(app);
         return app;
     }
@@ -85,6 +85,7 @@ static class Composition
         services.AddSingleton<WebhookEndpoints>();
         services.AddSingleton<WebhookDeliveries>();
         services.AddSingleton<Alarms>();
+        services.AddSingleton<Backlog>();
         services.AddSingleton<Sellers>();
         services.AddSingleton<ApiKeys>();
         services.AddSingleton<IdempotentRequests>();
@@ -223,25 +224,6 @@ static class Composition
         kestrel.Limits.MaxRequestBodySize = LargestBody;
         kestrel.Limits.RequestHeadersTimeout = TimeSpan.FromSeconds(10);
         kestrel.Limits.MaxRequestHeadersTotalSize = 16 * 1024;
-    }
-
-    static void Configure(LoggerConfiguration logging, Settings settings)
-    {
-        var level = LevelConvert.ToSerilogLevel(settings.LogLevel);
-        var quiet = level > LogEventLevel.Warning ? level : LogEventLevel.Warning;
-        logging
-            .MinimumLevel.Is(level)
-            .MinimumLevel.Override("Microsoft", quiet)
-            .MinimumLevel.Override("System.Net.Http", quiet)
-            .MinimumLevel.Override("Polly", LogEventLevel.Fatal);
-        if (settings.LogFormat == "json")
-        {
-            logging.WriteTo.Console(new RenderedCompactJsonFormatter());
-        }
-        else
-        {
-            logging.WriteTo.Console(formatProvider: System.Globalization.CultureInfo.InvariantCulture);
-        }
     }
 
     /// <summary>What routing answers by itself: no such route, no such method.</summary>

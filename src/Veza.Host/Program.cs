@@ -1,3 +1,3 @@
 using Veza.Host.Cli;
 
-return await Commands.Root().Parse(args).InvokeAsync();
+return await Commands.Root().Parse(Configured.TakeSettings(args)).InvokeAsync();

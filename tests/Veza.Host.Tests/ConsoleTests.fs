@@ -98,7 +98,10 @@ let tests =
                     let page = $"""/console/transfers/{text "id" transfer}"""
                     let! forged, _, _ = browser.Submit(page, page + "/retry", [], false)
                     Expect.equal forged 400 "a forged form does nothing"
-                    let! retried, _, location = browser.Submit(page, page + "/retry", [], true)
+                    let seen = [ "version", string (number "version" transfer) ]
+                    let! stale, _, late = browser.Submit(page, page + "/retry", [ "version", "0" ], true)
+                    Expect.equal (stale, late) (302, page + "?notice=refused") "somebody has acted meanwhile"
+                    let! retried, _, location = browser.Submit(page, page + "/retry", seen, true)
                     Expect.equal (retried, location) (302, page + "?notice=retried") ""
                 do! scene.TransfersAre(order, "completed")
                 let! after = scene.Get $"""/api/v1/transfers/{text "id" transfers[0]}"""

@@ -271,4 +271,4 @@ and Host(id: int, world: World) =
         tried "refund" (fun () -> refunds.Refund(id, order, request, null, "shop", none))
 
     member _.Tell(transfer, signal) =
-        tried "operator" (fun () -> transfers.Tell(transfer, signal, "operator", null, none))
+        tried "operator" (fun () -> transfers.Tell(transfer, signal, "operator", null, Nullable(), none))

@@ -26,7 +26,7 @@ public sealed partial class DueTransfers(NpgsqlDataSource database, ILogger<DueT
     )
     {
         await using var connection = await database.OpenConnectionAsync(cancellation);
-        List<(TransferRow Row, int)> rows;
+        List<(TransferRow Row, int, string?)> rows;
         await using (
             var command = new NpgsqlCommand(work == Work.Sending ? ClaimSending : ClaimReversing, connection)
         )

@@ -17,8 +17,8 @@ sealed class Inbox(NpgsqlDataSource database)
         await using var batch = new NpgsqlBatch(connection);
         var command = new NpgsqlBatchCommand(
             """
-            insert into webhook_events (provider, event_id, type, object_id, body, source, received_at)
-            select c.*, $7 from unnest($1, $2, $3, $4, $5, $6) as c
+            insert into webhook_events (provider, event_id, type, object_id, body, source, correlation, received_at)
+            select c.*, $8 from unnest($1, $2, $3, $4, $5, $6, $7) as c
             on conflict (provider, event_id) do nothing
             """
         );
@@ -28,7 +28,8 @@ sealed class Inbox(NpgsqlDataSource database)
             .Text(received => received.Type)
             .Text(received => received.ObjectId)
             .Text(received => received.Body)
-            .Text(received => received.FromList ? "list" : "webhook");
+            .Text(received => received.FromList ? "list" : "webhook")
+            .Text(received => received.Correlation);
         command.Parameters.Add(Reading.At(now));
         batch.BatchCommands.Add(command);
         return await batch.ExecuteNonQueryAsync(cancellation);
@@ -49,7 +50,7 @@ sealed class Inbox(NpgsqlDataSource database)
                 select provider, event_id from webhook_events where state = 'asking' and due_at <= $1
                 order by due_at limit $3 for update skip locked) c
             where e.provider = c.provider and e.event_id = c.event_id
-            returning e.seq, e.provider, e.event_id, e.type, e.body
+            returning e.seq, e.provider, e.event_id, e.type, e.body, e.correlation, e.received_at
             """
         );
         command.Parameters.Add(Reading.At(now));
@@ -68,7 +69,7 @@ sealed class Inbox(NpgsqlDataSource database)
     {
         await using var command = session.Command(
             """
-            select seq, provider, event_id, type, body from webhook_events
+            select seq, provider, event_id, type, body, correlation, received_at from webhook_events
             where state = 'received' order by seq limit $1 for update skip locked
             """
         );
@@ -85,7 +86,9 @@ sealed class Inbox(NpgsqlDataSource database)
                 row.GetString(1),
                 row.GetString(2),
                 row.GetString(3),
-                row.GetString(4)
+                row.GetString(4),
+                row.TextOrNull(5),
+                row.Time(6)
             ),
             cancellation
         );

@@ -47,7 +47,7 @@ public sealed class OurBooks(NpgsqlDataSource database)
     )
     {
         await using var connection = await database.OpenConnectionAsync(cancellation);
-        List<((TransferRow Row, int Version) Read, DateTimeOffset ChangedAt)> rows;
+        List<((TransferRow Row, int Version, string? Correlation) Read, DateTimeOffset ChangedAt)> rows;
         await using (
             var command = new NpgsqlCommand(
                 $"""
@@ -64,7 +64,7 @@ public sealed class OurBooks(NpgsqlDataSource database)
             command.Parameters.Add(Reading.Uuids(orders));
             command.Parameters.Add(Reading.Texts(stripeIds));
             await using var reader = await command.ExecuteReaderAsync(cancellation);
-            rows = await reader.All(row => (TransferTable.From(row), row.Time(24)), cancellation);
+            rows = await reader.All(row => (TransferTable.From(row), row.Time(25)), cancellation);
         }
 
         var reversals = await TransferTable.LoadReversals(

@@ -11,8 +11,8 @@ sealed class Outbox
 {
     const string Steps = """
         insert into transitions (entity, entity_id, order_id, from_status, to_status, signal, detail, actor,
-            provider_request_id, at)
-        select c.*, $10 from unnest($1, $2, $3, $4, $5, $6, $7, $8, $9) as c
+            provider_request_id, correlation, at)
+        select c.*, $11 from unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) as c
         """;
 
     const string Wants =
@@ -62,7 +62,8 @@ sealed class Outbox
             .Text(step => step.Signal)
             .Text(step => step.Cause.Detail)
             .Text(step => step.Cause.Actor)
-            .Text(step => step.Cause.ProviderRequestId);
+            .Text(step => step.Cause.ProviderRequestId)
+            .Text(step => step.Cause.Correlation);
         command.Parameters.Add(Reading.At(now));
         batch.BatchCommands.Add(command);
         var look = new NpgsqlBatchCommand("select from webhook_endpoints where enabled limit 1");

@@ -44,6 +44,9 @@ sealed class Session : ITransaction
     readonly NpgsqlTransaction transaction;
     readonly Outbox outbox;
 
+    /// <summary>What was written and counts once it is committed.</summary>
+    readonly Dictionary<(string Entity, string Status), int> steps = [];
+
     Session(NpgsqlConnection connection, NpgsqlTransaction transaction, Outbox outbox)
     {
         this.connection = connection;
@@ -209,9 +212,28 @@ sealed class Session : ITransaction
             guard.Check();
             told?.Confirm();
         }
+
+        foreach (var step in changes.Transitions)
+        {
+            steps[(step.Entity, step.To)] = steps.GetValueOrDefault((step.Entity, step.To)) + 1;
+        }
     }
 
-    public Task Commit(CancellationToken cancellation) => transaction.CommitAsync(cancellation);
+    public async Task Commit(CancellationToken cancellation)
+    {
+        await transaction.CommitAsync(cancellation);
+        foreach (var (step, count) in steps)
+        {
+            var (entity, status) = step;
+            Telemetry.StateChanges.Add(
+                count,
+                Telemetry.Tag("entity", entity),
+                Telemetry.Tag("status", status)
+            );
+        }
+
+        steps.Clear();
+    }
 
     static void WriteEntries(NpgsqlBatch batch, Changes changes, DateTimeOffset now)
     {
@@ -222,8 +244,8 @@ sealed class Session : ITransaction
 
         var command = new NpgsqlBatchCommand(
             """
-            insert into ledger_entries (order_id, source, source_id, account, currency, amount, at)
-            select c.*, $7 from unnest($1, $2, $3, $4, $5, $6) as c
+            insert into ledger_entries (order_id, source, source_id, account, currency, amount, correlation, at)
+            select c.*, $8 from unnest($1, $2, $3, $4, $5, $6, $7) as c
             """
         );
         new Columns<Entry>(command, changes.Entries)
@@ -232,7 +254,8 @@ sealed class Session : ITransaction
             .Uuid(entry => entry.SourceId)
             .Text(entry => entry.Account)
             .Text(entry => entry.Currency)
-            .Bigint(entry => entry.Amount);
+            .Bigint(entry => entry.Amount)
+            .Text(entry => entry.Correlation);
         command.Parameters.Add(Reading.At(now));
         batch.BatchCommands.Add(command);
     }

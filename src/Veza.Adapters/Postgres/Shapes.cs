@@ -39,7 +39,8 @@ static class Shapes
 
     public const string History = """
         (select coalesce(json_agg(json_build_object('from', h.from_status, 'to', h.to_status, 'signal', h.signal,
-            'at', h.at, 'actor', h.actor, 'provider_request_id', h.provider_request_id, 'detail', h.detail)
+            'at', h.at, 'actor', h.actor, 'provider_request_id', h.provider_request_id, 'detail', h.detail,
+            'correlation_id', h.correlation)
             order by h.seq), '[]')
         from transitions h where h.entity_id = t.id)
         """;

@@ -13,7 +13,7 @@ static class TransferTable
         t.id, t.order_id, t.seller_id, t.stripe_account_id, t.currency, t.amount, t.status, t.stripe_transfer_id,
         t.generation, t.sends, t.first_sent_at, t.move, t.retry_count, t.due_at, t.waiting_for, t.given_up,
         t.trouble_cause, t.trouble_code, t.trouble_message, t.taking, t.adopted, t.compensates, t.foreign_amount,
-        t.version
+        t.version, t.correlation
         """;
 
     const string Reversals = """
@@ -138,51 +138,56 @@ static class TransferTable
     }
 
     public static IEnumerable<Versioned<Transfer>> Assemble(
-        IEnumerable<(TransferRow Row, int Version)> rows,
+        IEnumerable<(TransferRow Row, int Version, string? Correlation)> rows,
         Dictionary<Guid, List<ReversalRow>> reversals
     ) =>
         rows.Select(row =>
-            row.Row.ToTransfer(reversals.GetValueOrDefault(row.Row.Id, [])).Stored(row.Version)
+            row.Row.ToTransfer(reversals.GetValueOrDefault(row.Row.Id, [])).Stored(row.Version) with
+            {
+                Correlation = row.Correlation,
+            }
         );
 
     public static void Write(NpgsqlBatch batch, Guard guard, Changes changes, DateTimeOffset now)
     {
         var inserted = changes
             .Transfers.Values.Where(change => change.Before is null)
-            .Select(c => c.After.ToRow())
+            .Select(change => (Row: change.After.ToRow(), change.Correlation))
             .ToList();
         if (inserted.Count > 0)
         {
             var command = new NpgsqlBatchCommand(
                 """
                 insert into seller_transfers (id, order_id, seller_id, stripe_account_id, currency, amount, status,
-                    generation, sends, move, retry_count, due_at, waiting_for, compensates, created_at, updated_at)
-                select c.*, $15, $15
-                from unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) as c
+                    generation, sends, move, retry_count, due_at, waiting_for, compensates, correlation, created_at,
+                    updated_at)
+                select c.*, $16, $16
+                from unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) as c
                 """
             );
-            new Columns<TransferRow>(command, inserted)
-                .Uuid(row => row.Id)
-                .Uuid(row => row.OrderId)
-                .Text(row => row.SellerId)
-                .Text(row => row.StripeAccountId)
-                .Text(row => row.Currency)
-                .Bigint(row => row.Amount)
-                .Text(row => row.Status)
-                .Integer(row => row.Generation)
-                .Integer(row => row.Sends)
-                .Text(row => row.Move)
-                .Integer(row => row.RetryCount)
-                .Time(row => row.DueAt)
-                .Text(row => row.WaitingFor)
-                .OptionalUuid(row => row.Compensates);
+            new Columns<(TransferRow Row, string? Correlation)>(command, inserted)
+                .Uuid(change => change.Row.Id)
+                .Uuid(change => change.Row.OrderId)
+                .Text(change => change.Row.SellerId)
+                .Text(change => change.Row.StripeAccountId)
+                .Text(change => change.Row.Currency)
+                .Bigint(change => change.Row.Amount)
+                .Text(change => change.Row.Status)
+                .Integer(change => change.Row.Generation)
+                .Integer(change => change.Row.Sends)
+                .Text(change => change.Row.Move)
+                .Integer(change => change.Row.RetryCount)
+                .Time(change => change.Row.DueAt)
+                .Text(change => change.Row.WaitingFor)
+                .OptionalUuid(change => change.Row.Compensates)
+                .Text(change => change.Correlation);
             command.Parameters.Add(Reading.At(now));
             batch.BatchCommands.Add(command);
         }
 
         var updated = changes
             .Transfers.Values.Where(change => change.Before is not null)
-            .Select(change => (change.Before!, Row: change.After.ToRow(), change.After))
+            .Select(change => (change.Before!, Row: change.After.ToRow(), change.Correlation))
             .ToList();
         if (updated.Count > 0)
         {
@@ -194,7 +199,7 @@ static class TransferTable
 
     static void Update(
         NpgsqlBatchCommand command,
-        List<(Versioned<Transfer> Before, TransferRow Row, Transfer After)> updated,
+        List<(Versioned<Transfer> Before, TransferRow Row, string? Correlation)> updated,
         DateTimeOffset now
     )
     {
@@ -205,14 +210,15 @@ static class TransferTable
                 due_at = c.due_at, waiting_for = c.waiting_for, given_up = c.given_up,
                 trouble_cause = c.trouble_cause, trouble_code = c.trouble_code,
                 trouble_message = c.trouble_message, taking = c.taking, adopted = c.adopted,
-                foreign_amount = c.foreign_amount, version = t.version + 1, updated_at = $20
-            from unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
+                foreign_amount = c.foreign_amount, correlation = coalesce(c.correlation, t.correlation),
+                version = t.version + 1, updated_at = $21
+            from unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)
                 as c (id, from_status, version, status, stripe_transfer_id, generation, sends, first_sent_at, move,
                 retry_count, due_at, waiting_for, given_up, trouble_cause, trouble_code, trouble_message, taking,
-                adopted, foreign_amount)
+                adopted, foreign_amount, correlation)
             where t.id = c.id and t.status = c.from_status and t.version = c.version
             """;
-        new Columns<(Versioned<Transfer> Before, TransferRow Row, Transfer After)>(command, updated)
+        new Columns<(Versioned<Transfer> Before, TransferRow Row, string? Correlation)>(command, updated)
             .Uuid(change => change.Row.Id)
             .Text(change => change.Before.Value.Status.Word())
             .Integer(change => change.Before.Version)
@@ -231,7 +237,8 @@ static class TransferTable
             .Text(change => change.Row.TroubleMessage)
             .OptionalUuid(change => change.Row.Taking)
             .Bigint(change => change.Row.Adopted)
-            .Bigint(change => change.Row.Foreign);
+            .Bigint(change => change.Row.Foreign)
+            .Text(change => change.Correlation);
         command.Parameters.Add(Reading.At(now));
     }
 
@@ -273,7 +280,7 @@ static class TransferTable
         batch.BatchCommands.Add(command);
     }
 
-    public static (TransferRow Row, int Version) From(NpgsqlDataReader reader) =>
+    public static (TransferRow Row, int Version, string? Correlation) From(NpgsqlDataReader reader) =>
         (
             new TransferRow(
                 id: reader.GetGuid(0),
@@ -300,7 +307,8 @@ static class TransferTable
                 adopted: reader.GetInt64(20),
                 foreign: reader.GetInt64(22)
             ),
-            reader.GetInt32(23)
+            reader.GetInt32(23),
+            reader.TextOrNull(24)
         );
 
     static ReversalRow ReversalFrom(NpgsqlDataReader reader) =>

@@ -256,7 +256,8 @@ public sealed class Views(NpgsqlDataSource database)
         await using var command = database.CreateCommand(
             """
             select seq, json_build_object('id', seq, 'order_id', order_id, 'source', source,
-                'source_id', source_id, 'account', account, 'currency', currency, 'amount', amount, 'at', at)::text
+                'source_id', source_id, 'account', account, 'currency', currency, 'amount', amount, 'at', at,
+                'correlation_id', correlation)::text
             from ledger_entries
             where ($1::uuid is null or order_id = $1) and ($2::text is null or account = $2) and seq > $3
             order by seq limit $4

@@ -12,12 +12,15 @@ using Veza.Domain.Transfers;
 namespace Veza.Adapters.Storage;
 
 /// <summary>An aggregate as it was read, with the version that a guarded update must still find.</summary>
-public sealed record Versioned<T>(T Value, int Version);
+/// <param name="Correlation">Of what it is waiting for, where that is kept.</param>
+public sealed record Versioned<T>(T Value, int Version, string? Correlation = null);
 
 /// <summary>Who or what made a step, and which provider request it came from.</summary>
 public sealed record Cause(string Actor, string? ProviderRequestId = null, string? Detail = null)
 {
-    public static Cause Worker { get; } = new("worker");
+    public static Cause Worker => new("worker");
+
+    public string? Correlation { get; init; } = Storage.Correlation.Current;
 }
 
 /// <summary>One step of one aggregate, for the history.</summary>
@@ -38,7 +41,8 @@ sealed record Entry(
     Guid SourceId,
     string Account,
     string Currency,
-    long Amount
+    long Amount,
+    string? Correlation
 );
 
 /// <summary>What was first read of an aggregate in this transaction, and what it has become since.</summary>
@@ -47,6 +51,7 @@ sealed class Change<T>(Versioned<T>? before, T after)
     /// <summary>Null for one that is new.</summary>
     public Versioned<T>? Before { get; } = before;
     public T After { get; set; } = after;
+    public string? Correlation { get; set; }
 }
 
 /// <summary>
@@ -90,6 +95,7 @@ public sealed class Changes
     public void Save(Versioned<Transfer>? before, Transfer after, string signal, Cause cause)
     {
         var from = Keep(Transfers, after.Id.Value, before, after)?.Status.Word();
+        Transfers[after.Id.Value].Correlation = cause.Correlation;
         Note("transfer", after.Id.Value, after.Order, from, after.Status.Word(), signal, cause);
     }
 
@@ -122,7 +128,14 @@ public sealed class Changes
     )
     {
         Save(before, after, signal, cause);
-        Post(after.Order, after.Amount.Currency, "transfer", after.Id.Value, after.Postings(movements));
+        Post(
+            after.Order,
+            after.Amount.Currency,
+            "transfer",
+            after.Id.Value,
+            after.Postings(movements),
+            cause
+        );
         foreach (var transfer in after.Compensations(movements, now))
         {
             Save(null, transfer, "scheduled", cause);
@@ -134,7 +147,8 @@ public sealed class Changes
         Currency currency,
         string source,
         Guid sourceId,
-        IEnumerable<Posting> postings
+        IEnumerable<Posting> postings,
+        Cause cause
     )
     {
         foreach (var posting in postings)
@@ -146,7 +160,8 @@ public sealed class Changes
                     sourceId,
                     posting.Account.Word(),
                     currency.Code,
-                    posting.Amount
+                    posting.Amount,
+                    cause.Correlation
                 )
             );
         }

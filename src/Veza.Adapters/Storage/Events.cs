@@ -9,10 +9,21 @@ public sealed record ReceivedEvent(
     string ObjectId,
     string Body,
     bool FromList = false
-);
+)
+{
+    public string? Correlation { get; init; } = Storage.Correlation.Current;
+}
 
 /// <summary>An event waiting for its effect.</summary>
-public sealed record WaitingEvent(long Seq, string Provider, string EventId, string Type, string Body);
+public sealed record WaitingEvent(
+    long Seq,
+    string Provider,
+    string EventId,
+    string Type,
+    string Body,
+    string? Correlation = null,
+    DateTimeOffset? ReceivedAt = null
+);
 
 /// <summary>What became of an event.</summary>
 public enum EventState

@@ -1,3 +1,5 @@
+using Veza.Adapters.Storage;
+
 namespace Veza.Host.Api;
 
 /// <summary>
@@ -22,11 +24,11 @@ sealed partial class FaultGate(RequestDelegate next, ILogger<FaultGate> log)
             var answer = Problem.Foreseen(error);
             if (answer is null)
             {
-                LogFault(error, context.Request.Method, context.Request.Path, context.TraceIdentifier);
+                LogFault(error, context.Request.Method, context.Request.Path);
                 answer = Problem.Of(
                     500,
                     "internal_error",
-                    $"Something is wrong with Veza. Its log tells more under {context.TraceIdentifier}."
+                    $"Something is wrong with Veza. Its log tells more under {Correlation.Current}."
                 );
             }
 
@@ -35,6 +37,6 @@ sealed partial class FaultGate(RequestDelegate next, ILogger<FaultGate> log)
     }
 #pragma warning restore CA1031
 
-    [LoggerMessage(LogLevel.Error, "{Method} {Path} failed ({Request})")]
-    partial void LogFault(Exception error, string method, string path, string request);
+    [LoggerMessage(LogLevel.Error, "{Method} {Path} failed")]
+    partial void LogFault(Exception error, string method, string path);
 }

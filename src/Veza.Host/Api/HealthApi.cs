@@ -1,5 +1,7 @@
 using Npgsql;
+using Veza.Adapters;
 using Veza.Adapters.Postgres;
+using Veza.Host.Workers;
 
 namespace Veza.Host.Api;
 
@@ -16,6 +18,8 @@ static class HealthApi
         NpgsqlDataSource database,
         Settings settings,
         Migrator migrator,
+        Circuits circuits,
+        Gauges gauges,
         CancellationToken cancellation
     )
     {
@@ -47,8 +51,21 @@ static class HealthApi
             problems.Add("STRIPE_WEBHOOK_SECRET is not set: its webhooks are answered with 500");
         }
 
+        problems.AddRange(
+            circuits
+                .All()
+                .Where(circuit => circuit.IsOpen)
+                .Select(circuit =>
+                    $"{circuit.Provider} has failed too often: its calls wait for a few seconds"
+                )
+        );
         return Results.Json(
-            new { status = serving ? "ready" : "not_ready", problems },
+            new
+            {
+                status = serving ? "ready" : "not_ready",
+                problems,
+                oldest_seconds = gauges.OldestSeconds(),
+            },
             statusCode: serving ? 200 : 503
         );
     }

@@ -9,7 +9,8 @@ static class Commands
     {
         var root = new RootCommand(
             "Veza settles marketplaces: orders paid through Hyperswitch, sellers paid and refunds taken back through "
-                + "Stripe Connect.\n\nSettings come from the environment; 'veza check-config' explains them."
+                + "Stripe Connect.\n\nSettings come from the environment, from appsettings.json or as --SETTING=value; "
+                + "'veza check-config' explains them."
         );
         root.Subcommands.Add(Verb("serve", "Runs the host (the default)", Serving.Run));
         root.Subcommands.Add(

@@ -6,12 +6,51 @@ namespace Veza.Host.Cli;
 /// <summary>Reading the settings, and refusing to go on with bad ones.</summary>
 static class Configured
 {
+    /// <summary>Settings that were given on the command line; they win over the environment and appsettings.json.</summary>
+    public static IReadOnlyDictionary<string, string?> OnCommandLine { get; private set; } =
+        new Dictionary<string, string?>();
+
+    /// <summary>
+    /// Takes <c>--SETTING=value</c> and <c>--SETTING value</c> out of the arguments; what is left is for the verbs, whose
+    /// own options are in lower case.
+    /// </summary>
+    public static string[] TakeSettings(string[] arguments)
+    {
+        var taken = new Dictionary<string, string?>();
+        var rest = new List<string>();
+        for (var place = 0; place < arguments.Length; place++)
+        {
+            var parts = arguments[place].Split('=', 2);
+            if (!IsSetting(parts[0]))
+            {
+                rest.Add(arguments[place]);
+            }
+            else if (parts.Length == 2 || place + 1 < arguments.Length)
+            {
+                taken[parts[0][2..]] = parts.Length == 2 ? parts[1] : arguments[++place];
+            }
+            else
+            {
+                rest.Add(arguments[place]);
+            }
+        }
+
+        OnCommandLine = taken;
+        return [.. rest];
+    }
+
+    static bool IsSetting(string argument) =>
+        argument.StartsWith("--", StringComparison.Ordinal)
+        && argument.Length > 2
+        && argument[2..].All(letter => char.IsAsciiLetterUpper(letter) || letter == '_');
+
     public static SettingsReader Reader() =>
         new(
             new ConfigurationBuilder()
                 .SetBasePath(Directory.GetCurrentDirectory())
                 .AddJsonFile("appsettings.json", optional: true)
                 .AddEnvironmentVariables()
+                .AddInMemoryCollection(OnCommandLine)
                 .Build()
         );
 

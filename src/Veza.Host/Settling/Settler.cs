@@ -123,7 +123,14 @@ sealed class Settler(Settings settings)
                     changes.Save(subscription, next, signal.Word(), observed.Cause);
                     if (seen.HasSucceeded)
                     {
-                        changes.Post(null, price.Currency, "subscription", next.Id.Value, next.Postings());
+                        changes.Post(
+                            null,
+                            price.Currency,
+                            "subscription",
+                            next.Id.Value,
+                            next.Postings(),
+                            observed.Cause
+                        );
                     }
 
                     world.Take(next);
@@ -296,7 +303,8 @@ sealed class Settler(Settings settings)
                     order.Value.Currency,
                     "dispute",
                     effect.Dispute.Id.Value,
-                    effect.Rest.Postings
+                    effect.Rest.Postings,
+                    observed.Cause
                 );
                 return new Conclusion(EventState.Processed);
             },
@@ -319,7 +327,7 @@ sealed class Settler(Settings settings)
             settled: effect =>
             {
                 world.Take(effect, changes, signal, cause);
-                changes.Post(order.Id, order.Currency, source, sourceId, effect.Postings);
+                changes.Post(order.Id, order.Currency, source, sourceId, effect.Postings, cause);
                 return new Conclusion(EventState.Processed);
             },
             alreadyKnown: () => new Conclusion(EventState.Known),

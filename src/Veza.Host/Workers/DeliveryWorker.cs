@@ -1,3 +1,4 @@
+using Veza.Adapters;
 using Veza.Adapters.Outgoing;
 using Veza.Adapters.Postgres;
 
@@ -42,6 +43,7 @@ sealed partial class DeliveryWorker(
     async Task Deliver(DueDelivery delivery, CancellationToken stopping)
     {
         var result = await sender.Send(delivery, stopping);
+        Telemetry.Deliveries.Add(1, Telemetry.Tag("outcome", result.Arrived ? "delivered" : "not_taken"));
         if (await deliveries.Record(result, CancellationToken.None))
         {
             LogSwitchedOff(delivery.Endpoint, delivery.Url, result.Error);

@@ -34,7 +34,10 @@ sealed record EventReading(Observation? Observation, Conclusion? Conclusion)
     static EventReading OfHyperswitch(WaitingEvent waiting, JsonElement root)
     {
         var content = root.TryGetProperty("content", out var found) ? found : default;
-        var cause = new Cause("hyperswitch", waiting.EventId, waiting.Type);
+        var cause = new Cause("hyperswitch", waiting.EventId, waiting.Type)
+        {
+            Correlation = waiting.Correlation,
+        };
         return HyperswitchJson.OptionalText(content, "type") switch
         {
             "payment_details" => Says(
@@ -67,7 +70,7 @@ sealed record EventReading(Observation? Observation, Conclusion? Conclusion)
 
         var about = root.GetProperty("data").GetProperty("object");
         var account = HyperswitchJson.OptionalText(root, "account");
-        var cause = new Cause("stripe", waiting.EventId, waiting.Type);
+        var cause = new Cause("stripe", waiting.EventId, waiting.Type) { Correlation = waiting.Correlation };
         return waiting.Type switch
         {
             "transfer.created" or "transfer.updated" when account is null => Says(

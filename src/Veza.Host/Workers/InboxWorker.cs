@@ -1,3 +1,4 @@
+using Veza.Adapters;
 using Veza.Adapters.Storage;
 using Veza.Host.Settling;
 
@@ -93,6 +94,14 @@ sealed partial class InboxWorker(
         foreach (var (waiting, state, reason) in closed.Where(entry => entry.State == EventState.Quarantined))
         {
             LogQuarantined(waiting.Provider, waiting.EventId, waiting.Type, reason);
+        }
+
+        foreach (var waiting in events.Where(waiting => waiting.ReceivedAt is not null))
+        {
+            Telemetry.WebhookLag.Record(
+                Math.Max(0, (now - waiting.ReceivedAt!.Value).TotalSeconds),
+                Telemetry.Tag("provider", waiting.Provider)
+            );
         }
 
         wakes.Workers();

@@ -53,6 +53,7 @@ sealed partial class Inquirer(
     async Task Conclude(WaitingEvent waiting, CancellationToken cancellation)
     {
         Conclusion? conclusion;
+        Correlation.Begin(waiting.Correlation);
         try
         {
             conclusion = await Ask(waiting, cancellation);

@@ -1,4 +1,6 @@
+using System.Buffers.Binary;
 using System.Diagnostics.CodeAnalysis;
+using Veza.Adapters;
 using Veza.Adapters.Postgres;
 using Veza.Adapters.Storage;
 using Veza.Adapters.Stripe;
@@ -104,6 +106,7 @@ sealed partial class TransferWorker(
 #pragma warning disable CA1031 // One transfer's fault must not ground the others; its lease brings it back.
     async Task Fly(Versioned<Transfer> transfer, GroupWriter<Result> results)
     {
+        Correlation.Begin(transfer.Correlation);
         try
         {
             await calls.WaitAsync(cutOff.Token);
@@ -190,7 +193,11 @@ sealed partial class TransferWorker(
             .Match(
                 advanced: (next, movements) =>
                 {
-                    var cause = new Cause("worker", result.Heard.RequestId, next.Trouble?.Value.Code);
+                    var cause = new Cause("worker", result.Heard.RequestId, next.Trouble?.Value.Code)
+                    {
+                        Correlation = stored.Correlation,
+                    };
+                    Measure(stored.Value.ToRow(), next.ToRow(), movements, now);
                     changes.Save(stored, next, movements, signal.Word(), cause, now);
                     return true;
                 },
@@ -205,6 +212,27 @@ sealed partial class TransferWorker(
                     return true;
                 }
             );
+    }
+
+    /// <summary>A claim's refund has its time in its id, as every UUIDv7 has.</summary>
+    void Measure(TransferRow before, TransferRow after, IEnumerable<Movement> movements, DateTimeOffset now)
+    {
+        if (after.RetryCount > before.RetryCount)
+        {
+            Telemetry.Retries.Add(1, Telemetry.Tag("work", work.ToString().ToLowerInvariant()));
+        }
+
+        if (before.Taking is { } refund && movements.Any(movement => movement.IsMoneyReturned))
+        {
+            Telemetry.ReversalLag.Record(Math.Max(0, (now - Begun(refund)).TotalSeconds));
+        }
+    }
+
+    static DateTimeOffset Begun(Guid refund)
+    {
+        Span<byte> bytes = stackalloc byte[16];
+        refund.TryWriteBytes(bytes, bigEndian: true, out _);
+        return DateTimeOffset.FromUnixTimeMilliseconds(BinaryPrimitives.ReadInt64BigEndian(bytes) >>> 16);
     }
 
     [LoggerMessage(LogLevel.Warning, "{Work} is switched off by its setting; nothing of it moves here.")]

@@ -1,0 +1,65 @@
+using Npgsql;
+
+namespace Veza.Adapters.Postgres;
+
+/// <summary>Something that waits: how much of it, since when, and where it is money, how much in minor units.</summary>
+/// <param name="Queue">Such as <c>transfers</c>, <c>reversals</c>, <c>refunds</c>, <c>webhooks</c>.</param>
+public sealed record Waiting(
+    string Queue,
+    string State,
+    string WaitingFor,
+    string Currency,
+    long Count,
+    DateTimeOffset Since,
+    long Amount
+);
+
+/// <summary>What waits in the queues, by indexes of what waits: it costs nothing to have a long history.</summary>
+public sealed class Backlog(NpgsqlDataSource database)
+{
+    public async Task<IReadOnlyList<Waiting>> Read(CancellationToken cancellation)
+    {
+        await using var command = database.CreateCommand(
+            """
+            select 'transfers', status, coalesce(waiting_for, ''), currency, count(*), min(updated_at),
+                sum(amount)::bigint
+            from seller_transfers where status in ('pending', 'failed') group by 2, 3, 4
+            union all
+            select 'reversals', t.status, coalesce(t.waiting_for, ''), t.currency, count(distinct t.id),
+                min(r.created_at), sum(coalesce(r.kept, r.amount) - r.adopted_amount)::bigint
+            from seller_transfers t
+            join seller_transfer_reversals r on r.transfer_id = t.id and r.status in ('pending', 'failed')
+            where t.status in ('reversal_pending', 'permanently_failed') group by 2, 3, 4
+            union all
+            select 'refunds', status, '', currency, count(*), min(created_at), sum(amount)::bigint
+            from refunds where status in ('pending', 'submitted') group by 2, 4
+            union all
+            select 'payouts', status, coalesce(waiting_for, ''), currency, count(*), min(created_at), sum(amount)::bigint
+            from payouts where status in ('requested', 'pending', 'in_transit') group by 2, 3, 4
+            union all
+            select 'subscriptions', status, '', currency, count(*), min(past_due_since), sum(amount)::bigint
+            from subscriptions where status = 'past_due' group by 2, 4
+            union all
+            select 'webhooks', state, '', '', count(*), min(received_at), 0
+            from webhook_events
+            where state in ('received', 'asking') or state in ('parked', 'quarantined', 'poisoned') group by 2
+            union all
+            select 'deliveries', 'pending', '', '', count(*), min(due_at), 0
+            from webhook_deliveries where state = 'pending' having count(*) > 0
+            """
+        );
+        await using var reader = await command.ExecuteReaderAsync(cancellation);
+        return await reader.All(
+            row => new Waiting(
+                row.GetString(0),
+                row.GetString(1),
+                row.GetString(2),
+                row.GetString(3),
+                row.GetInt64(4),
+                row.Time(5),
+                row.GetInt64(6)
+            ),
+            cancellation
+        );
+    }
+}

@@ -1,0 +1,115 @@
+using System.Diagnostics.Metrics;
+using Veza.Adapters;
+using Veza.Adapters.Postgres;
+
+namespace Veza.Host.Workers;
+
+/// <summary>
+/// What stands where, read every 15 seconds and told to whoever scrapes: a scrape costs the database nothing.
+/// </summary>
+sealed partial class Gauges : BackgroundService
+{
+    static readonly TimeSpan Beat = TimeSpan.FromSeconds(15);
+
+    readonly Backlog backlog;
+    readonly Alarms alarms;
+    readonly Circuits circuits;
+    readonly TimeProvider clock;
+    readonly ILogger<Gauges> log;
+    IReadOnlyList<Waiting> waiting = [];
+    IReadOnlyList<RaisedAlarm> raised = [];
+
+    public Gauges(
+        Backlog backlog,
+        Alarms alarms,
+        Circuits circuits,
+        IMeterFactory meters,
+        TimeProvider clock,
+        ILogger<Gauges> log
+    )
+    {
+        (this.backlog, this.alarms, this.circuits, this.clock, this.log) = (
+            backlog,
+            alarms,
+            circuits,
+            clock,
+            log
+        );
+        var meter = meters.Create(Telemetry.Name);
+        meter.CreateObservableGauge("veza.waiting", Counts, description: "What waits, by queue and state");
+        meter.CreateObservableGauge("veza.oldest.age", Ages, "s", "How long the oldest in a queue waits");
+        meter.CreateObservableGauge("veza.money.pending", Money, description: "Minor units that wait");
+        meter.CreateObservableGauge(
+            "veza.alarms",
+            Raised,
+            description: "What is stuck, or waits for a person"
+        );
+        meter.CreateObservableGauge("veza.circuit.open", Open, description: "1: its calls are held back");
+    }
+
+    /// <summary>Seconds that the oldest in each queue has waited, for readiness.</summary>
+    public IReadOnlyDictionary<string, long> OldestSeconds() =>
+        waiting
+            .GroupBy(entry => entry.Queue)
+            .ToDictionary(queue => queue.Key, queue => queue.Max(entry => (long)Age(entry)));
+
+    protected override async Task ExecuteAsync(CancellationToken stopping)
+    {
+        using var beat = new PeriodicTimer(Beat, clock);
+        do
+        {
+            await Rounds.Once(() => Look(stopping), error => LogFailed(error.Message), stopping);
+        } while (await beat.WaitForNextTickAsync(stopping));
+    }
+
+    internal async Task Look(CancellationToken cancellation)
+    {
+        waiting = await backlog.Read(cancellation);
+        raised = await alarms.Raised(cancellation);
+    }
+
+    IEnumerable<Measurement<long>> Counts() =>
+        waiting
+            .GroupBy(entry => (entry.Queue, entry.State, entry.WaitingFor))
+            .Select(group => new Measurement<long>(
+                group.Sum(entry => entry.Count),
+                Telemetry.Tag("queue", group.Key.Queue),
+                Telemetry.Tag("state", group.Key.State),
+                Telemetry.Tag("waiting_for", group.Key.WaitingFor)
+            ));
+
+    IEnumerable<Measurement<double>> Ages() =>
+        waiting
+            .GroupBy(entry => (entry.Queue, entry.State))
+            .Select(group => new Measurement<double>(
+                group.Max(Age),
+                Telemetry.Tag("queue", group.Key.Queue),
+                Telemetry.Tag("state", group.Key.State)
+            ));
+
+    IEnumerable<Measurement<long>> Money() =>
+        waiting
+            .Where(entry => entry.Currency.Length > 0)
+            .GroupBy(entry => (entry.Queue, entry.Currency))
+            .Select(group => new Measurement<long>(
+                group.Sum(entry => entry.Amount),
+                Telemetry.Tag("queue", group.Key.Queue),
+                Telemetry.Tag("currency", group.Key.Currency)
+            ));
+
+    IEnumerable<Measurement<long>> Raised() =>
+        raised.Select(alarm => new Measurement<long>(alarm.Count, Telemetry.Tag("alarm", alarm.Word)));
+
+    IEnumerable<Measurement<int>> Open() =>
+        circuits
+            .All()
+            .Select(circuit => new Measurement<int>(
+                circuit.IsOpen ? 1 : 0,
+                Telemetry.Tag("provider", circuit.Provider)
+            ));
+
+    double Age(Waiting entry) => Math.Max(0, (clock.GetUtcNow() - entry.Since).TotalSeconds);
+
+    [LoggerMessage(LogLevel.Warning, "The gauges could not be read and are old: {Why}")]
+    partial void LogFailed(string why);
+}
