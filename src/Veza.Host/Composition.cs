@@ -64,6 +64,7 @@ static class Composition
         HyperswitchWebhook.Map(app);
         StripeWebhook.Map(app);
         HealthApi.Map(app);
+        DocumentApi.Map(app);
         app.MapPrometheusScrapingEndpoint("/metrics");
         ConsolePages.Map(app);
         return app;

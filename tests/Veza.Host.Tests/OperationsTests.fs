@@ -42,7 +42,7 @@ let tests =
                         "veza_state_changes_total{"
                         "veza_provider_calls_total{"
                         "outcome=\"accepted\""
-                        "operation=\"POST transfers/reversals\""
+                        "transfers/reversals\",outcome=\"accepted\""
                         "veza_provider_call_duration_seconds_bucket"
                         "veza_reversal_lag_seconds_count"
                         "veza_webhook_lag_seconds_count"

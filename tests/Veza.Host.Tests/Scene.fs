@@ -126,6 +126,13 @@ type Scene
                 request.Headers.TryAddWithoutValidation(name, value) |> ignore
             use! response = http.SendAsync request
             let! answer = response.Content.ReadAsStringAsync()
+            let kind =
+                match response.Content.Headers.ContentType with
+                | null -> ""
+                | found -> string found.MediaType
+            match ApiDocument.fault verb path (int response.StatusCode) kind answer with
+            | null -> ()
+            | fault -> failtest fault
             let json = if answer = "" then "{}" else answer
             return {
                 Status = int response.StatusCode

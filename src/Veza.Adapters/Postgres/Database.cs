@@ -33,7 +33,7 @@ public static class Database
 
     /// <summary>Opens nothing yet; connections are made when they are needed.</summary>
     public static NpgsqlDataSource Open(NpgsqlConnectionStringBuilder settings) =>
-        NpgsqlDataSource.Create(settings.ConnectionString);
+        new NpgsqlDataSourceBuilder(settings.ConnectionString) { Name = "veza" }.Build();
 
     static NpgsqlConnectionStringBuilder FromKeywords(string text)
     {

@@ -1,0 +1,28 @@
+using System.Text.Json.Nodes;
+using Microsoft.AspNetCore.Http.HttpResults;
+using Veza.Host.Console.Pages;
+
+namespace Veza.Host.Api;
+
+/// <summary>
+/// The API's description: <c>docs/openapi.json</c>, written by hand, served as it is and shown as a page. The tests hold
+/// every answer of the host against it.
+/// </summary>
+static class DocumentApi
+{
+    static readonly Lazy<byte[]> Bytes = new(() =>
+    {
+        using var stream = typeof(DocumentApi).Assembly.GetManifestResourceStream("openapi.json")!;
+        using var copy = new MemoryStream();
+        stream.CopyTo(copy);
+        return copy.ToArray();
+    });
+
+    static readonly Lazy<JsonObject> Read = new(() => JsonNode.Parse(Bytes.Value)!.AsObject());
+
+    public static void Map(IEndpointRouteBuilder routes)
+    {
+        routes.MapGet("/openapi/v1.json", () => Results.Bytes(Bytes.Value, "application/json"));
+        routes.MapGet("/docs", () => new RazorComponentResult<ApiDocs>(new { Document = Read.Value }));
+    }
+}
