@@ -65,6 +65,58 @@ public sealed class PrivatePostgres : IAsyncDisposable
         return postgres;
     }
 
+    /// <summary>
+    /// A second server that follows this one, and without which this one acknowledges no commit: what was acknowledged
+    /// survives a fail-over.
+    /// </summary>
+    public async Task<PrivatePostgres> Follow(CancellationToken cancellation)
+    {
+        var copy = Directory.CreateTempSubdirectory("veza-postgres-").FullName;
+        var standby = new PrivatePostgres(binaries, copy, FreePort());
+        if (IsRoot)
+        {
+            await Run("chown", ["postgres", copy], cancellation);
+        }
+
+        await Run(
+            Path.Combine(binaries, "pg_basebackup"),
+            [
+                "-d",
+                $"postgres://veza:veza@127.0.0.1:{Port}/postgres?application_name=standby",
+                "-D",
+                Path.Combine(copy, "data"),
+                "-R",
+                "-X",
+                "stream",
+                "-c",
+                "fast",
+                "--no-sync",
+            ],
+            cancellation,
+            asPostgres: true
+        );
+        await standby.StartServer(cancellation);
+        await Execute("alter system set synchronous_standby_names = '*'", cancellation);
+        await Execute("select pg_reload_conf()", cancellation);
+        return standby;
+    }
+
+    /// <summary>The follower becomes the one that is written to, and waits for no other.</summary>
+    public async Task Promote(CancellationToken cancellation)
+    {
+        await Execute("select pg_promote()", cancellation);
+        await Execute("alter system reset synchronous_standby_names", cancellation);
+        await Execute("select pg_reload_conf()", cancellation);
+    }
+
+    async Task Execute(string sql, CancellationToken cancellation)
+    {
+        await using var connection = new NpgsqlConnection(ConnectionString + ";Pooling=false");
+        await connection.OpenAsync(cancellation);
+        await using var command = new NpgsqlCommand(sql, connection);
+        await command.ExecuteNonQueryAsync(cancellation);
+    }
+
     async Task Initialize(CancellationToken cancellation)
     {
         await File.WriteAllTextAsync(Path.Combine(folder, "password"), "veza", cancellation);

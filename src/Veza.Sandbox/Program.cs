@@ -57,14 +57,25 @@ var seed = new Option<int>("--seed")
     Description = "What goes wrong and when",
     DefaultValueFactory = _ => 1,
 };
+var hosts = new Option<int>("--hosts")
+{
+    Description = "How many hosts share the work",
+    DefaultValueFactory = _ => 2,
+};
+var failOver = new Option<bool>("--fail-over")
+{
+    Description = "Half-way the database is killed for good and its standby takes over",
+};
 var chaos = new Command(
     "chaos",
-    "Drives a real host while both providers misbehave and the host is killed, then heals and reconciles"
+    "Drives real hosts while both providers misbehave and hosts and database are killed, then heals and reconciles"
 )
 {
     veza,
     minutes,
     seed,
+    hosts,
+    failOver,
 };
 chaos.SetAction(
     (parsed, cancellation) =>
@@ -72,6 +83,8 @@ chaos.SetAction(
             parsed.GetRequiredValue(veza),
             TimeSpan.FromMinutes(parsed.GetValue(minutes)),
             parsed.GetValue(seed),
+            parsed.GetValue(hosts),
+            parsed.GetValue(failOver),
             cancellation
         )
 );
@@ -116,6 +129,8 @@ static class Commands
         string veza,
         TimeSpan length,
         int seed,
+        int hosts,
+        bool failOver,
         CancellationToken cancellation
     )
     {
@@ -125,18 +140,13 @@ static class Commands
         try
         {
             var settings = new Dictionary<string, string>(Hurried) { ["STRIPE_RATE_LIMIT"] = "400" };
-            await using var stage = await Stage.Raise(veza, settings, 0, cancellation);
-            using var shop = new Shop(
-                stage.Veza.Address,
-                stage.ServiceKey,
-                stage.OperatorKey,
-                stage.Providers.HyperswitchUrl
-            );
+            await using var stage = await Stage.Raise(veza, settings, 0, cancellation, hosts, failOver);
+            using var shop = Shop.At(stage);
             var agree = await new ChaosRun(stage, shop, console, seed, length).Play(cancellation);
             console.MarkupLine(
                 agree
                     ? $"[green bold]Veza, Hyperswitch and Stripe agree.[/] {time.Elapsed.TotalSeconds:F0} s."
-                    : $"[red bold]They do not agree.[/] The host's log: {stage.Veza.LogFile}"
+                    : $"[red bold]They do not agree.[/] The hosts' logs: {string.Join(", ", stage.Hosts.Select(host => host.LogFile))}"
             );
             return agree ? 0 : 1;
         }
@@ -155,12 +165,7 @@ static class Commands
         try
         {
             await using var stage = await Stage.Raise(veza, Hurried, 0, cancellation);
-            using var shop = new Shop(
-                stage.Veza.Address,
-                stage.ServiceKey,
-                stage.OperatorKey,
-                stage.Providers.HyperswitchUrl
-            );
+            using var shop = Shop.At(stage);
             console.MarkupLine(
                 $"[bold]Veza[/] at {stage.Veza.Address}, operator key [bold]{stage.OperatorKey}[/]"
             );

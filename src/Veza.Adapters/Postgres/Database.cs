@@ -28,12 +28,36 @@ public static class Database
             settings.TargetSessionAttributes ??= "primary";
         }
 
+        Target(settings.TargetSessionAttributes);
+        // A primary that is cut off says nothing: without these a connection waits for it for hours.
+        if (settings.KeepAlive == 0)
+        {
+            settings.KeepAlive = 30;
+        }
+
         return settings;
     }
 
     /// <summary>Opens nothing yet; connections are made when they are needed.</summary>
-    public static NpgsqlDataSource Open(NpgsqlConnectionStringBuilder settings) =>
-        new NpgsqlDataSourceBuilder(settings.ConnectionString) { Name = "veza" }.Build();
+    public static NpgsqlDataSource Open(NpgsqlConnectionStringBuilder settings)
+    {
+        var target = settings.TargetSessionAttributes;
+        var builder = new NpgsqlDataSourceBuilder(settings.ConnectionString) { Name = "veza" };
+        builder.ConnectionStringBuilder.TargetSessionAttributes = null;
+        return settings.Host!.Contains(',', StringComparison.Ordinal)
+            ? builder.BuildMultiHost().WithTargetSession(Target(target))
+            : builder.Build();
+    }
+
+    /// <summary>Only a primary can be written to; the other words are for those who know why.</summary>
+    static TargetSessionAttributes Target(string? word) =>
+        word switch
+        {
+            null or "primary" => TargetSessionAttributes.Primary,
+            "read-write" => TargetSessionAttributes.ReadWrite,
+            "any" => TargetSessionAttributes.Any,
+            _ => throw new FormatException("target_session_attrs must be primary, read-write or any"),
+        };
 
     static NpgsqlConnectionStringBuilder FromKeywords(string text)
     {

@@ -145,6 +145,9 @@ public sealed class PostgresStore(NpgsqlDataSource database, ILoggerFactory logs
                 or NpgsqlException { IsTransient: true }
                 or PostgresException
                 {
-                    SqlState: PostgresErrorCodes.DeadlockDetected or PostgresErrorCodes.SerializationFailure
+                    SqlState: PostgresErrorCodes.DeadlockDetected
+                        or PostgresErrorCodes.SerializationFailure
+                        // A primary that has become a standby meanwhile.
+                        or PostgresErrorCodes.ReadOnlySqlTransaction
                 };
 }

@@ -25,6 +25,8 @@ sealed class ChaosRun(Stage stage, Shop shop, IAnsiConsole console, int seed, Ti
     readonly Customers customers = new(shop, new Random(seed + 1), Sellers);
     readonly ProgressLine progress = new(console);
     int kills;
+    int databaseKills;
+    string failedOver = "";
 
     public static string Seller(int number) => $"seller-{number:D2}";
 
@@ -55,7 +57,10 @@ sealed class ChaosRun(Stage stage, Shop shop, IAnsiConsole console, int seed, Ti
         using var over = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         over.CancelAfter(length);
         var shopping = Enumerable.Range(0, Shoppers).Select(_ => customers.Shop(over.Token)).ToList();
-        var killing = KillNowAndThen(over.Token);
+        var killing = stage
+            .Hosts.Select((host, number) => KillNowAndThen(host, number, over.Token))
+            .Append(KillDatabase(over.Token))
+            .ToList();
         var time = Stopwatch.StartNew();
         while (!over.IsCancellationRequested)
         {
@@ -64,15 +69,15 @@ sealed class ChaosRun(Stage stage, Shop shop, IAnsiConsole console, int seed, Ti
             await Task.Delay(250, CancellationToken.None);
         }
 
-        await killing;
+        await Task.WhenAll(killing);
         misfortune.End();
         await Task.WhenAll(shopping);
-        return $"{customers.Orders} orders, {customers.Refunds} refunds, {kills} × kill -9";
+        return $"{customers.Orders} orders, {customers.Refunds} refunds, {kills} × kill -9{failedOver}";
     }
 
-    async Task KillNowAndThen(CancellationToken over)
+    async Task KillNowAndThen(VezaProcess host, int number, CancellationToken over)
     {
-        var dice = new Random(seed + 2);
+        var dice = new Random(seed + 2 + number);
         while (true)
         {
             try
@@ -84,10 +89,57 @@ sealed class ChaosRun(Stage stage, Shop shop, IAnsiConsole console, int seed, Ti
                 return;
             }
 
-            await stage.Veza.Kill();
-            kills++;
+            await host.Kill();
+            Interlocked.Increment(ref kills);
             await Task.Delay(dice.Next(0, 1500), CancellationToken.None);
-            await stage.Veza.Start(CancellationToken.None);
+            await Revive(host);
+        }
+    }
+
+    /// <summary>A host that finds no database ends, and whoever looks after it starts it again.</summary>
+    static async Task Revive(VezaProcess host)
+    {
+        for (var tries = 0; ; tries++)
+        {
+            try
+            {
+                await host.Start(CancellationToken.None);
+                return;
+            }
+            catch (InvalidOperationException) when (tries < 60)
+            {
+                await Task.Delay(500, CancellationToken.None);
+            }
+        }
+    }
+
+    /// <summary>A third of the way through as a power cut would, and back; half-way for good, if there is a standby.</summary>
+    async Task KillDatabase(CancellationToken over)
+    {
+        try
+        {
+            await Task.Delay(length / 3, over);
+            await stage.Postgres.Kill();
+            databaseKills++;
+            await Task.Delay(1000, CancellationToken.None);
+            await stage.Postgres.StartServer(CancellationToken.None);
+            if (stage.Standby is not { } standby)
+            {
+                return;
+            }
+
+            await Task.Delay(length / 6, over);
+            var time = Stopwatch.StartNew();
+            await stage.Postgres.Kill();
+            databaseKills++;
+            await standby.Promote(CancellationToken.None);
+            // The first write that is taken again.
+            await shop.Register(Seller(1), Account(1), null, CancellationToken.None);
+            failedOver = $", failed over in {time.Elapsed.TotalSeconds:F1} s";
+        }
+        catch (OperationCanceledException)
+        {
+            // It was over before.
         }
     }
 
@@ -166,7 +218,8 @@ sealed class ChaosRun(Stage stage, Shop shop, IAnsiConsole console, int seed, Ti
         Row("reversals at Stripe", transfers.Sum(transfer => transfer.Reversals.Count));
         Row("misfortunes scripted", misfortune.Scripted);
         Row("calls that went wrong", world.Faults.Struck);
-        Row("hosts killed with kill -9", kills);
+        Row($"kill -9 of one of {stage.Hosts.Count} hosts", kills);
+        Row("kill -9 of PostgreSQL", databaseKills);
         Row("webhooks delivered", world.Courier.Delivered);
         Row("webhooks lost", world.Courier.Dropped);
         Row("webhooks duplicated", world.Courier.Duplicated);

@@ -4,11 +4,22 @@ using System.Text.Json.Nodes;
 namespace Veza.Sandbox.Demo;
 
 /// <summary>A marketplace's own system: it talks to Veza's API, and its buyers pay at Hyperswitch.</summary>
-sealed class Shop(string veza, string serviceKey, string operatorKey, string hyperswitch) : IDisposable
+/// <param name="hosts">Of Veza; whichever answers will do.</param>
+sealed class Shop(IReadOnlyList<string> hosts, string serviceKey, string operatorKey, string hyperswitch)
+    : IDisposable
 {
-    readonly HttpClient api = Client(veza, "Authorization", "Bearer " + serviceKey);
-    readonly HttpClient operations = Client(veza, "Authorization", "Bearer " + operatorKey);
-    readonly HttpClient checkout = Client(hyperswitch, "api-key", "pk_snd_sandbox");
+    readonly HttpClient api = Client(hosts, "Authorization", "Bearer " + serviceKey);
+    readonly HttpClient operations = Client(hosts, "Authorization", "Bearer " + operatorKey);
+    readonly HttpClient checkout = Client([hyperswitch], "api-key", "pk_snd_sandbox");
+
+    /// <summary>A shop beside everything that a stage has.</summary>
+    public static Shop At(Stage stage) =>
+        new(
+            [.. stage.Hosts.Select(host => host.Address)],
+            stage.ServiceKey,
+            stage.OperatorKey,
+            stage.Providers.HyperswitchUrl
+        );
 
     public Task Register(string seller, string account, int? bps, CancellationToken cancellation) =>
         Send(
@@ -167,11 +178,47 @@ sealed class Shop(string veza, string serviceKey, string operatorKey, string hyp
         }
     }
 
-    static HttpClient Client(string address, string header, string value)
+    static HttpClient Client(IReadOnlyList<string> addresses, string header, string value)
     {
-        var http = new HttpClient { BaseAddress = new Uri(address.TrimEnd('/') + "/") };
+        var http = new HttpClient(new Either(addresses))
+        {
+            BaseAddress = new Uri(addresses[0].TrimEnd('/') + "/"),
+        };
         http.DefaultRequestHeaders.TryAddWithoutValidation(header, value);
         return http;
+    }
+
+    /// <summary>In turn to each of them, as a load balancer does; and to the next where nobody is there.</summary>
+    sealed class Either(IReadOnlyList<string> addresses) : DelegatingHandler(new SocketsHttpHandler())
+    {
+        int turn;
+
+        protected override async Task<HttpResponseMessage> SendAsync(
+            HttpRequestMessage request,
+            CancellationToken cancellationToken
+        )
+        {
+            for (var tries = 1; ; tries++)
+            {
+                var next = new Uri(addresses[Interlocked.Increment(ref turn) % addresses.Count]);
+                request.RequestUri = new UriBuilder(request.RequestUri!)
+                {
+                    Host = next.Host,
+                    Port = next.Port,
+                }.Uri;
+                try
+                {
+                    return await base.SendAsync(request, cancellationToken);
+                }
+                catch (HttpRequestException error)
+                    when (error.HttpRequestError == HttpRequestError.ConnectionError
+                        && tries < addresses.Count
+                    )
+                {
+                    // The other one.
+                }
+            }
+        }
     }
 
     public void Dispose()

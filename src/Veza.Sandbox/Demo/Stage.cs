@@ -6,19 +6,25 @@ public sealed class Stage : IAsyncDisposable
     Stage(
         PrivatePostgres postgres,
         SandboxServer providers,
-        VezaProcess veza,
+        IReadOnlyList<VezaProcess> hosts,
         IReadOnlyDictionary<string, string> settings
     )
     {
         Postgres = postgres;
         Providers = providers;
-        Veza = veza;
+        Hosts = hosts;
         Settings = settings;
     }
 
     public PrivatePostgres Postgres { get; }
     public SandboxServer Providers { get; }
-    public VezaProcess Veza { get; }
+
+    /// <summary>They share the database, and the work, without a leader.</summary>
+    public IReadOnlyList<VezaProcess> Hosts { get; }
+    public VezaProcess Veza => Hosts[0];
+
+    /// <summary>Follows <see cref="Postgres"/>, if it was asked for.</summary>
+    public PrivatePostgres? Standby { get; private init; }
     public IReadOnlyDictionary<string, string> Settings { get; }
     public string ServiceKey { get; private set; } = "";
     public string OperatorKey { get; private set; } = "";
@@ -29,14 +35,19 @@ public sealed class Stage : IAsyncDisposable
         string program,
         IReadOnlyDictionary<string, string> more,
         int sandboxPort,
-        CancellationToken cancellation
+        CancellationToken cancellation,
+        int hosts = 1,
+        bool withStandby = false
     )
     {
         var postgres = await PrivatePostgres.Start(cancellation);
+        var standby = withStandby ? await postgres.Follow(cancellation) : null;
         var providers = await SandboxServer.Start(sandboxPort, cancellation);
         var settings = new Dictionary<string, string>(more)
         {
-            ["DATABASE_URL"] = postgres.Url,
+            ["DATABASE_URL"] = standby is null
+                ? postgres.Url
+                : $"postgres://veza:veza@127.0.0.1:{postgres.Port},127.0.0.1:{standby.Port}/veza",
             ["HYPERSWITCH_BASE_URL"] = providers.HyperswitchUrl,
             ["HYPERSWITCH_API_KEY"] = "snd_sandbox_api_key",
             ["HYPERSWITCH_WEBHOOK_SECRET"] = providers.World.Wiring.HyperswitchSecret,
@@ -44,8 +55,9 @@ public sealed class Stage : IAsyncDisposable
             ["STRIPE_SECRET_KEY"] = "sk_test_sandbox",
             ["STRIPE_WEBHOOK_SECRET"] = providers.World.Wiring.StripeSecret,
         };
-        var veza = VezaProcess.At(program, settings);
-        var stage = new Stage(postgres, providers, veza, settings);
+        var all = Enumerable.Range(0, hosts).Select(_ => VezaProcess.At(program, settings)).ToList();
+        var veza = all[0];
+        var stage = new Stage(postgres, providers, all, settings) { Standby = standby };
         await veza.Run(["migrate"], cancellation);
         stage.ServiceKey = await veza.Run(
             ["api-keys", "create", "--role", "service", "--name", "shop"],
@@ -55,16 +67,24 @@ public sealed class Stage : IAsyncDisposable
             ["api-keys", "create", "--role", "operator", "--name", "ada"],
             cancellation
         );
-        await veza.Start(cancellation);
+        await Task.WhenAll(all.Select(host => host.Start(cancellation)));
         providers.World.Wiring.HyperswitchTarget = veza.Address + "/webhooks/hyperswitch";
-        providers.World.Wiring.StripeTarget = veza.Address + "/webhooks/stripe";
+        providers.World.Wiring.StripeTarget = all[^1].Address + "/webhooks/stripe";
         return stage;
     }
 
     public async ValueTask DisposeAsync()
     {
-        await Veza.DisposeAsync();
+        foreach (var host in Hosts)
+        {
+            await host.DisposeAsync();
+        }
+
         await Providers.DisposeAsync();
         await Postgres.DisposeAsync();
+        if (Standby is not null)
+        {
+            await Standby.DisposeAsync();
+        }
     }
 }
