@@ -105,6 +105,15 @@ public sealed class VezaProcess : IAsyncDisposable
         await process.WaitForExitAsync();
     }
 
+    /// <summary>As a service manager does, with SIGTERM; answers how long it took.</summary>
+    public async Task<TimeSpan> Stop()
+    {
+        var time = Stopwatch.StartNew();
+        using var term = Process.Start("kill", ["-TERM", $"{process!.Id}"]);
+        await process.WaitForExitAsync();
+        return time.Elapsed;
+    }
+
     ProcessStartInfo StartInfo(IReadOnlyList<string> arguments)
     {
         var start = new ProcessStartInfo(program, arguments)
