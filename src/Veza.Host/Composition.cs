@@ -65,7 +65,7 @@ static class Composition
         StripeWebhook.Map(app);
         HealthApi.Map(app);
         DocumentApi.Map(app);
-        app.MapPrometheusScrapingEndpoint("/metrics");
+        app.MapPrometheusScrapingEndpoint("/metrics").WithMetadata(new HttpMethodMetadata(["GET"]));
         ConsolePages.Map(app);
         return app;
     }

@@ -47,6 +47,7 @@ sealed record Settings
     public required TimeSpan Lease { get; init; }
     public required bool WebhookAllowPrivateTargets { get; init; }
     public required int ApiRateLimit { get; init; }
+    public required int EventStreams { get; init; }
     public required string LogFormat { get; init; }
     public required LogLevel LogLevel { get; init; }
 
@@ -115,6 +116,7 @@ sealed class SettingsReader(IConfiguration configuration)
             ReconcileHeal = Flag("RECONCILE_HEAL", "true"),
             Lease = Duration("WORKER_LEASE", "2m"),
             WebhookAllowPrivateTargets = Flag("WEBHOOK_ALLOW_PRIVATE_TARGETS", "false"),
+            EventStreams = Number("EVENT_STREAMS", "200", 1, 100_000),
             ApiRateLimit = Number("API_RATE_LIMIT", "1000", 1, 10_000_000),
             LogFormat = Read("LOG_FORMAT", "text", LogFormat),
             LogLevel = Read("LOG_LEVEL", "information", Level),
@@ -156,6 +158,7 @@ sealed class SettingsReader(IConfiguration configuration)
                 Lease = settings.Lease,
                 WebhookAllowPrivateTargets = settings.WebhookAllowPrivateTargets,
                 ApiRateLimit = settings.ApiRateLimit,
+                EventStreams = settings.EventStreams,
                 LogFormat = settings.LogFormat!,
                 LogLevel = settings.LogLevel,
             };

@@ -35,6 +35,12 @@ let private find (path: string) =
 /// What the tests have seen: operation, status and code.
 let seen = ConcurrentDictionary<string * int * string, int>()
 
+let see operation status code =
+    seen.AddOrUpdate((operation, status, code), 1, (fun _ count -> count + 1)) |> ignore
+
+let private codeOf (body: string) =
+    string (System.Text.Json.JsonDocument.Parse(body).RootElement.GetProperty("code").GetString())
+
 /// Null if the document says that this may be answered.
 let fault (verb: string) (path: string) status (contentType: string) (body: string) : string | null =
     match find (path.Split('?')[0]) with

@@ -26,6 +26,7 @@ let private listen (scene: Scene) (query: string) (after: string) many =
             request.Headers.Add("Last-Event-ID", after)
         use! response = scene.Http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, limit.Token)
         Expect.equal (string response.Content.Headers.ContentType) "text/event-stream" ""
+        ApiDocument.see "streamEvents" (int response.StatusCode) ""
         use reader = new StreamReader(response.Content.ReadAsStream())
         let found = ResizeArray<string * JsonElement>()
         let mutable id = ""

@@ -18,6 +18,11 @@ let private bare (scene: Scene) (path: string) (headers: (string * string) list)
             request.Headers.TryAddWithoutValidation(name, value) |> ignore
         use! response = scene.Http.SendAsync request
         let! body = response.Content.ReadAsStringAsync()
+        let kind =
+            match response.Content.Headers.ContentType with
+            | null -> ""
+            | found -> string found.MediaType
+        Expect.isNull (ApiDocument.fault "GET" path (int response.StatusCode) kind body) "as described"
         let header (name: string) =
             match response.Headers.TryGetValues name with
             | true, NonNull values -> String.Join(",", values)

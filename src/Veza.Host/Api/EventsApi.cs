@@ -5,12 +5,16 @@ using Veza.Adapters.Postgres;
 namespace Veza.Host.Api;
 
 /// <summary><c>GET /api/v1/events</c>: every state change as it happens, as server-sent events.</summary>
-sealed class EventsApi(StateChanges changes, ApiKeys keys, IHostApplicationLifetime life, TimeProvider clock)
+/// <remarks>Each stream asks the database four times a second, so they are limited.</remarks>
+sealed class EventsApi(
+    Settings settings,
+    StateChanges changes,
+    ApiKeys keys,
+    IHostApplicationLifetime life,
+    TimeProvider clock
+)
 {
     const int MostAtOnce = 500;
-
-    /// <summary>Each asks the database four times a second.</summary>
-    const int MostStreams = 200;
 
     static readonly TimeSpan Beat = TimeSpan.FromMilliseconds(250);
 
@@ -38,11 +42,15 @@ sealed class EventsApi(StateChanges changes, ApiKeys keys, IHostApplicationLifet
             return refusal;
         }
 
-        if (Interlocked.Increment(ref streams) > MostStreams)
+        if (Interlocked.Increment(ref streams) > settings.EventStreams)
         {
             Interlocked.Decrement(ref streams);
             context.Response.Headers.RetryAfter = "5";
-            return Problem.Of(429, "too_many_streams", $"This host serves {MostStreams} streams at once.");
+            return Problem.Of(
+                429,
+                "too_many_streams",
+                $"This host serves {settings.EventStreams} streams at once."
+            );
         }
 
         try
