@@ -101,10 +101,11 @@ Target.create "Postgres" (fun _ ->
     if given || hasPostgres () then
         ()
     elif Environment.UserName = "root" && File.Exists "/usr/bin/apt-get" then
-        Trace.log "No PostgreSQL here. Installing Debian's package 'postgresql' with apt-get…"
+        Trace.log
+            "No PostgreSQL here. Installing Debian's packages 'postgresql' and 'pgbouncer' with apt-get…"
         Environment.setEnvironVar "DEBIAN_FRONTEND" "noninteractive"
         run "apt-get" [ "update"; "-qq" ]
-        run "apt-get" [ "install"; "-y"; "-qq"; "--no-install-recommends"; "postgresql" ]
+        run "apt-get" [ "install"; "-y"; "-qq"; "--no-install-recommends"; "postgresql"; "pgbouncer" ]
     elif answers "docker" [ "info" ] then
         Trace.log "No PostgreSQL here; the tests will use a container."
     else
@@ -198,6 +199,64 @@ Target.create "Publish" (fun _ ->
         "artifacts/veza"
     ])
 
+/// Licences under which Veza may ship what it is built from.
+let private welcome = set [ "MIT"; "Apache-2.0"; "BSD-2-Clause"; "BSD-3-Clause"; "PostgreSQL"; "MS-PL" ]
+
+/// What a package's own description says: an expression, or the name of the file that it ships.
+let private licenceOf folder (name: string, version: string) =
+    let place = Path.Combine(folder, name.ToLowerInvariant())
+    let found =
+        if Directory.Exists place then
+            Directory.GetFiles(place, "*.nuspec", SearchOption.AllDirectories)
+            |> Array.filter (fun file -> (Path.GetDirectoryName file).Contains version)
+            |> Array.tryHead
+        else
+            None
+    match found with
+    | None -> "not restored"
+    | Some file ->
+        let text = File.ReadAllText file
+        let expression = Regex.Match(text, "<license type=\"expression\">([^<]*)<")
+        let shippedFile = Regex.Match(text, "<license type=\"file\">([^<]*)<")
+        let words =
+            if shippedFile.Success then
+                File.ReadAllText(Path.Combine(Path.GetDirectoryName file, shippedFile.Groups[1].Value))
+            else
+                text
+        if expression.Success then
+            expression.Groups[1].Value
+        elif words.Contains "Apache License" then
+            "Apache-2.0"
+        elif Regex.IsMatch(words, "MIT License|licenses/MIT", RegexOptions.IgnoreCase) then
+            "MIT"
+        else
+            "unknown"
+
+Target.description
+    "List the packages that Veza ships with their licences, and ask whether any is known to be vulnerable"
+Target.create "Audit" (fun _ ->
+    let _, locals = capture "dotnet" [ "nuget"; "locals"; "global-packages"; "--list" ] false
+    let folder = (String.concat "" locals).Replace("global-packages:", "").Trim()
+    let shipped =
+        File.ReadAllLines "paket.lock"
+        |> Seq.takeWhile (fun line -> not (line.StartsWith "GROUP"))
+        |> Seq.map (fun line -> Regex.Match(line, @"^    (\S+) \((\S+)\)"))
+        |> Seq.filter _.Success
+        |> Seq.map (fun found -> found.Groups[1].Value, found.Groups[2].Value)
+        |> List.ofSeq
+    let licences = [ for package in shipped -> package, licenceOf folder package ]
+    for (name, version), licence in licences do
+        printfn "%-60s %-12s %s" name version licence
+    let others =
+        licences
+        |> List.filter (fun (_, licence) -> licence <> "not restored" && not (welcome.Contains licence))
+    if not others.IsEmpty then
+        failwithf "Look at these licences: %A" others
+    let _, report =
+        capture "dotnet" [ "list"; "Veza.sln"; "package"; "--vulnerable"; "--include-transitive" ] true
+    if report |> List.exists (fun line -> line.Contains "has the following vulnerable packages") then
+        failwith "A package is known to be vulnerable: see above.")
+
 Target.description "Rewrite the generated pages under docs/spec"
 Target.create "Spec" (fun _ ->
     Environment.setEnvironVar "VEZA_WRITE_SPEC" "1"
@@ -223,6 +282,7 @@ Target.create "Verify" ignore
 
 "Restore" ==> "Build" ==> "Test" ==> "Verify" |> ignore
 "Restore" ==> "CheckFormat" ==> "Test" |> ignore
+"Build" ==> "Audit" ==> "Verify" |> ignore
 "Restore" ==> "Format" |> ignore
 "Postgres" ==> "Test" |> ignore
 "Build" ==> "Demo" |> ignore

@@ -19,16 +19,27 @@ var seconds = new Option<int>("--seconds")
     DefaultValueFactory = _ => 5,
 };
 var limit = new Option<bool>("--limit") { Description = "Only how much of Stripe's rate limit is used" };
+var calls = new Option<bool>("--calls")
+{
+    Description = "Only how long each call takes under 64 clients, and the memory and start of the host",
+};
 var root = new RootCommand("Measures Veza with the yardstick beside it, in one run on one machine.")
 {
     veza,
     orders,
     seconds,
     limit,
+    calls,
 };
 root.SetAction(
     async (parsed, cancellation) =>
     {
+        if (parsed.GetValue(calls))
+        {
+            await Calls.Take(Path.GetFullPath(parsed.GetValue(veza)!), 6400, 100_000, cancellation);
+            return 0;
+        }
+
         var table = new Table { Border = TableBorder.Rounded }.AddColumns(
             "what",
             "Veza",

@@ -47,11 +47,11 @@ let fault (verb: string) (path: string) status (contentType: string) (body: stri
     | None -> if status = 404 then null else $"no path is like {path}"
     | Some known ->
         match known.Value.TryGetValue(verb.ToLowerInvariant()) with
-        | false, _ ->
-            if status = 405 then
-                null
-            else
-                $"{path} does not take {verb}"
+        | false, _ when status = 405 ->
+            for other in known.Value.Values do
+                see other.OperationId status (codeOf body)
+            null
+        | false, _ -> $"{path} does not take {verb}"
         | true, operation ->
             match operation.Responses.TryGetValue(string status) with
             | false, _ -> $"{operation.OperationId} does not answer {status}"

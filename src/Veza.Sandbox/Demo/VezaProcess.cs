@@ -114,6 +114,13 @@ public sealed class VezaProcess : IAsyncDisposable
         return time.Elapsed;
     }
 
+    /// <summary>What it holds in memory now.</summary>
+    public long ResidentBytes()
+    {
+        process!.Refresh();
+        return process.WorkingSet64;
+    }
+
     ProcessStartInfo StartInfo(IReadOnlyList<string> arguments)
     {
         var start = new ProcessStartInfo(program, arguments)
