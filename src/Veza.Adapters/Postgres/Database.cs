@@ -38,15 +38,43 @@ public static class Database
         return settings;
     }
 
-    /// <summary>Opens nothing yet; connections are made when they are needed.</summary>
+    /// <summary>
+    /// Statements that are used again are planned once a connection, where that can be: a pooler in transaction mode gives
+    /// every transaction another one.
+    /// </summary>
     public static NpgsqlDataSource Open(NpgsqlConnectionStringBuilder settings)
     {
         var target = settings.TargetSessionAttributes;
         var builder = new NpgsqlDataSourceBuilder(settings.ConnectionString) { Name = "veza" };
+        if (!settings.ContainsKey("Max Auto Prepare") && SpeaksDirectly(settings))
+        {
+            builder.ConnectionStringBuilder.MaxAutoPrepare = 128;
+        }
+
         builder.ConnectionStringBuilder.TargetSessionAttributes = null;
         return settings.Host!.Contains(',', StringComparison.Ordinal)
             ? builder.BuildMultiHost().WithTargetSession(Target(target))
             : builder.Build();
+    }
+
+    /// <summary>
+    /// PostgreSQL's own process is the one that it names when the connection is made; a pooler names another.
+    /// </summary>
+    static bool SpeaksDirectly(NpgsqlConnectionStringBuilder settings)
+    {
+        try
+        {
+            var single = new NpgsqlConnectionStringBuilder(settings.ConnectionString) { Pooling = false };
+            using var connection = new NpgsqlConnection(single.ConnectionString);
+            connection.Open();
+            using var command = new NpgsqlCommand("select pg_backend_pid()", connection);
+            return command.ExecuteScalar() is int process && process == connection.ProcessID;
+        }
+        catch (Exception error) when (error is NpgsqlException or InvalidOperationException)
+        {
+            // Nobody there yet: what follows will say so.
+            return false;
+        }
     }
 
     /// <summary>Only a primary can be written to; the other words are for those who know why.</summary>

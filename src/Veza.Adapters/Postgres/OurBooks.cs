@@ -52,9 +52,10 @@ public sealed class OurBooks(NpgsqlDataSource database)
             var command = new NpgsqlCommand(
                 $"""
                 select {TransferTable.Columns}, t.updated_at from seller_transfers t
-                where t.id = any($1) or t.stripe_transfer_id = any($3)
-                    or t.id in (select transfer_id from order_legs where order_id = any($2))
-                    or (t.order_id = any($2) and t.compensates is not null)
+                where t.id = any($1 || array(
+                    select transfer_id from order_legs where order_id = any($2) union all
+                    select id from seller_transfers where order_id = any($2) and compensates is not null union all
+                    select id from seller_transfers where stripe_transfer_id = any($3) and stripe_transfer_id <> ''))
                 """,
                 connection
             )

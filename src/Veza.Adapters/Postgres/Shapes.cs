@@ -102,8 +102,8 @@ static class Shapes
             from licenses l where l.order_id = o.id),
         'transfers', (select coalesce(json_agg(json_build_object({Transfer}) order by t.id), '[]')
             from seller_transfers t {TransferSums}
-            where t.id in (select transfer_id from order_legs where order_id = o.id)
-                or (t.order_id = o.id and t.compensates is not null)),
+            where t.id = any(array(select transfer_id from order_legs where order_id = o.id union all
+                select id from seller_transfers where order_id = o.id and compensates is not null))),
         'created_at', o.created_at, 'updated_at', o.updated_at
         """;
 

@@ -57,7 +57,10 @@ static class TransferTable
     )
     {
         await using var command = session.Command(
-            "select stripe_transfer_id, id from seller_transfers where stripe_transfer_id = any($1)"
+            """
+            select stripe_transfer_id, id from seller_transfers
+            where stripe_transfer_id = any($1) and stripe_transfer_id <> ''
+            """
         );
         command.Parameters.Add(Reading.Texts(stripeIds));
         await using var reader = await command.ExecuteReaderAsync(cancellation);

@@ -107,16 +107,14 @@ public sealed class Views(NpgsqlDataSource database)
         CancellationToken cancellation
     ) =>
         Many(
-            $"""
-            select o.id, json_build_object({Shapes.Order})::text from orders o
-            where ($1::text is null or o.status = $1) and ($2::text is null or o.buyer_id = $2)
-                and ($3::text is null or exists (
-                    select from order_legs where order_id = o.id and seller_id = $3))
-                and ($4::uuid is null or o.id < $4)
-            order by o.id desc limit $5
-            """,
-            [status, buyer, seller],
-            after,
+            $"select o.id, json_build_object({Shapes.Order})::text from orders o",
+            [
+                ("o.status = $", Reading.Text(status)),
+                ("o.buyer_id = $", Reading.Text(buyer)),
+                ("o.id in (select order_id from order_legs where seller_id = $)", Reading.Text(seller)),
+                ("o.id < $", Reading.Uuid(after)),
+            ],
+            "o.id",
             limit,
             cancellation
         );
@@ -129,14 +127,13 @@ public sealed class Views(NpgsqlDataSource database)
         CancellationToken cancellation
     ) =>
         Many(
-            $"""
-            select r.id, json_build_object({Shapes.Refund})::text from refunds r
-            where ($1::text is null or r.status = $1) and ($2::text is null or r.order_id = $2::uuid)
-                and ($3::uuid is null or r.id < $3)
-            order by r.id desc limit $4
-            """,
-            [status, order?.ToString()],
-            after,
+            $"select r.id, json_build_object({Shapes.Refund})::text from refunds r",
+            [
+                ("r.status = $", Reading.Text(status)),
+                ("r.order_id = $", Reading.Uuid(order)),
+                ("r.id < $", Reading.Uuid(after)),
+            ],
+            "r.id",
             limit,
             cancellation
         );
@@ -153,17 +150,26 @@ public sealed class Views(NpgsqlDataSource database)
             $"""
             select t.id, json_build_object({Shapes.Transfer}, 'history', {Shapes.History})::text
             from seller_transfers t {Shapes.TransferSums}
-            where ($1::text is null or t.status = $1)
-                and ($2::text is null or t.id in (select transfer_id from order_legs where seller_id = $2
-                    union all select id from seller_transfers where seller_id = $2 and compensates is not null))
-                and ($3::text is null or t.id in (select transfer_id from order_legs where order_id = $3::uuid
-                    union all
-                    select id from seller_transfers where order_id = $3::uuid and compensates is not null))
-                and ($4::uuid is null or t.id < $4)
-            order by t.id desc limit $5
             """,
-            [status, seller, order?.ToString()],
-            after,
+            [
+                ("t.status = $", Reading.Text(status)),
+                (
+                    """
+                    t.id in (select transfer_id from order_legs where seller_id = $ union all
+                        select id from seller_transfers where seller_id = $ and compensates is not null)
+                    """,
+                    Reading.Text(seller)
+                ),
+                (
+                    """
+                    t.id in (select transfer_id from order_legs where order_id = $ union all
+                        select id from seller_transfers where order_id = $ and compensates is not null)
+                    """,
+                    Reading.Uuid(order)
+                ),
+                ("t.id < $", Reading.Uuid(after)),
+            ],
+            "t.id",
             limit,
             cancellation
         );
@@ -183,15 +189,16 @@ public sealed class Views(NpgsqlDataSource database)
         CancellationToken cancellation
     ) =>
         Many(
-            $"""
-            select p.id, json_build_object({Shapes.Payout})::text from payouts p
-            where ($1::text is null
-                    or case when p.status in ('requested', 'in_doubt') then 'pending' else p.status end = $1)
-                and ($2::text is null or p.seller_id = $2) and ($3::uuid is null or p.id < $3)
-            order by p.id desc limit $4
-            """,
-            [status, seller],
-            after,
+            $"select p.id, json_build_object({Shapes.Payout})::text from payouts p",
+            [
+                (
+                    "case when p.status in ('requested', 'in_doubt') then 'pending' else p.status end = $",
+                    Reading.Text(status)
+                ),
+                ("p.seller_id = $", Reading.Text(seller)),
+                ("p.id < $", Reading.Uuid(after)),
+            ],
+            "p.id",
             limit,
             cancellation
         );
@@ -211,14 +218,13 @@ public sealed class Views(NpgsqlDataSource database)
         CancellationToken cancellation
     ) =>
         Many(
-            $"""
-            select s.id, json_build_object({Shapes.Subscription})::text from subscriptions s
-            where ($1::text is null or s.status = $1) and ($2::text is null or s.subscriber_id = $2)
-                and ($3::uuid is null or s.id < $3)
-            order by s.id desc limit $4
-            """,
-            [status, subscriber],
-            after,
+            $"select s.id, json_build_object({Shapes.Subscription})::text from subscriptions s",
+            [
+                ("s.status = $", Reading.Text(status)),
+                ("s.subscriber_id = $", Reading.Text(subscriber)),
+                ("s.id < $", Reading.Uuid(after)),
+            ],
+            "s.id",
             limit,
             cancellation
         );
@@ -232,14 +238,14 @@ public sealed class Views(NpgsqlDataSource database)
         CancellationToken cancellation
     ) =>
         Many(
-            $"""
-            select l.id, json_build_object({Shapes.License})::text from licenses l
-            where ($1::text is null or l.buyer_id = $1) and ($2::text is null or l.product_id = $2)
-                and ($3::text is null or l.status = $3) and ($4::uuid is null or l.id < $4)
-            order by l.id desc limit $5
-            """,
-            [buyer, product, status],
-            after,
+            $"select l.id, json_build_object({Shapes.License})::text from licenses l",
+            [
+                ("l.buyer_id = $", Reading.Text(buyer)),
+                ("l.product_id = $", Reading.Text(product)),
+                ("l.status = $", Reading.Text(status)),
+                ("l.id < $", Reading.Uuid(after)),
+            ],
+            "l.id",
             limit,
             cancellation
         );
@@ -253,20 +259,21 @@ public sealed class Views(NpgsqlDataSource database)
         CancellationToken cancellation
     )
     {
-        await using var command = database.CreateCommand(
+        await using var command = Filtered(
             """
             select seq, json_build_object('id', seq, 'order_id', order_id, 'source', source,
                 'source_id', source_id, 'account', account, 'currency', currency, 'amount', amount, 'at', at,
                 'correlation_id', correlation)::text
             from ledger_entries
-            where ($1::uuid is null or order_id = $1) and ($2::text is null or account = $2) and seq > $3
-            order by seq limit $4
-            """
+            """,
+            [
+                ("order_id = $", Reading.Uuid(order)),
+                ("account = $", Reading.Text(account)),
+                ("seq > $", Reading.Bigint(after)),
+            ],
+            "seq",
+            limit
         );
-        command.Parameters.Add(Reading.Uuid(order));
-        command.Parameters.Add(Reading.Text(account));
-        command.Parameters.AddWithValue(after);
-        command.Parameters.AddWithValue(limit + 1);
         await using var reader = await command.ExecuteReaderAsync(cancellation);
         return await reader.Page<long>(limit, cancellation);
     }
@@ -313,25 +320,42 @@ public sealed class Views(NpgsqlDataSource database)
         return await command.ExecuteScalarAsync(cancellation) as string;
     }
 
-    /// <summary>One row more than asked for tells whether there are more.</summary>
     async Task<Page> Many(
         string sql,
-        IReadOnlyList<string?> filters,
-        Guid? after,
+        IReadOnlyList<(string Condition, NpgsqlParameter Value)> filters,
+        string order,
         int limit,
         CancellationToken cancellation
     )
     {
-        await using var command = database.CreateCommand(sql);
-        foreach (var filter in filters)
-        {
-            command.Parameters.Add(Reading.Text(filter));
-        }
-
-        command.Parameters.Add(Reading.Uuid(after));
-        command.Parameters.AddWithValue(limit + 1);
+        await using var command = Filtered(sql, filters, order + " desc", limit);
         await using var reader = await command.ExecuteReaderAsync(cancellation);
         var (items, hasMore, last) = await reader.Page<Guid>(limit, cancellation);
         return new Page(items, hasMore, last);
+    }
+
+    /// <summary>
+    /// Only the filters that were given stand in the statement, so that each has the plan that it needs: "no filter, or
+    /// equal to it" reads the whole table. One row more than asked for tells whether there are more.
+    /// </summary>
+    NpgsqlCommand Filtered(
+        string sql,
+        IReadOnlyList<(string Condition, NpgsqlParameter Value)> filters,
+        string order,
+        int limit
+    )
+    {
+        var command = database.CreateCommand();
+        var conditions = new List<string>();
+        foreach (var (condition, value) in filters.Where(filter => filter.Value.Value is not DBNull))
+        {
+            command.Parameters.Add(value);
+            conditions.Add(condition.Replace("$", $"${command.Parameters.Count}", StringComparison.Ordinal));
+        }
+
+        var where = conditions.Count > 0 ? $"where {string.Join(" and ", conditions)}" : "";
+        command.Parameters.AddWithValue(limit + 1);
+        command.CommandText = $"{sql} {where} order by {order} limit ${command.Parameters.Count}";
+        return command;
     }
 }
