@@ -46,7 +46,7 @@ public static class Database
     {
         var target = settings.TargetSessionAttributes;
         var builder = new NpgsqlDataSourceBuilder(settings.ConnectionString) { Name = "veza" };
-        if (!settings.ContainsKey("Max Auto Prepare") && SpeaksDirectly(settings))
+        if (settings.MaxAutoPrepare == 0 && SpeaksDirectly(settings))
         {
             builder.ConnectionStringBuilder.MaxAutoPrepare = 128;
         }
