@@ -146,7 +146,8 @@ static class Commands
             console.MarkupLine(
                 agree
                     ? $"[green bold]Veza, Hyperswitch and Stripe agree.[/] {time.Elapsed.TotalSeconds:F0} s."
-                    : $"[red bold]They do not agree.[/] The hosts' logs: {string.Join(", ", stage.Hosts.Select(host => host.LogFile))}"
+                    : "[red bold]They do not agree.[/] The hosts' logs: "
+                        + string.Join(", ", stage.Hosts.Select(host => host.LogFile))
             );
             return agree ? 0 : 1;
         }

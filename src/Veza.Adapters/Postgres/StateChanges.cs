@@ -5,10 +5,14 @@ namespace Veza.Adapters.Postgres;
 /// <summary>One change of a status, as the stream of events tells it.</summary>
 public sealed record StateChange(long Sequence, string Type, string Json);
 
-/// <summary>Every change of a status in one order, without gaps: the order of each thing's own changes is their real one.</summary>
+/// <summary>
+/// Every change of a status in one order, without gaps: the order of each thing's own changes is their real one.
+/// </summary>
 public sealed class StateChanges(NpgsqlDataSource database)
 {
-    /// <summary>Nothing of a transaction that is still open, nor of one after it, so that nothing comes in between later.</summary>
+    /// <summary>
+    /// Nothing of a transaction that is still open, nor of one after it, so that nothing comes in between later.
+    /// </summary>
     const string Settled = "coalesce(xact < pg_snapshot_xmin(pg_current_snapshot()), true)";
 
     /// <summary>Up to <paramref name="most"/> changes after a sequence number, and how far was looked.</summary>

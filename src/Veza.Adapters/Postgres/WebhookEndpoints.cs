@@ -76,7 +76,9 @@ public sealed class WebhookEndpoints(NpgsqlDataSource database, TimeProvider clo
         return new Page(items, hasMore, last);
     }
 
-    /// <summary>False if there is none, or it is not of that version any more. Enabled again, it starts with a clean slate.</summary>
+    /// <summary>
+    /// False if there is none, or it is not of that version any more. Enabled again, it starts with a clean slate.
+    /// </summary>
     public async Task<bool> Change(
         Guid id,
         int? version,
