@@ -129,6 +129,42 @@ let tests =
                 let! count = scene.Scalar<int64> "select count(*) from orders"
                 Expect.equal count 1L ""
             })
+        scene
+            "a request that still runs is not taken for one that has crashed"
+            [ "HYPERSWITCH_TIMEOUT", "20s" ]
+            (fun scene ->
+                task {
+                    let! order = scene.Order()
+                    scene.World.Faults.Add(
+                        Veza.Sandbox.Control.Fault(
+                            "hyperswitch.payments.create",
+                            Veza.Sandbox.Control.FaultMode.Slow,
+                            Times = Nullable 1,
+                            Delay = TimeSpan.FromSeconds 7.
+                        )
+                    )
+                    let key = [
+                        "Authorization", "Bearer " + scene.Key "service"
+                        "Idempotency-Key", "slow-1"
+                    ]
+                    let body = $$"""{"order_id":"{{order}}"}"""
+                    let running = scene.Send("POST", "/api/v1/payments", body, key)
+                    do!
+                        scene.Until(
+                            "its lease to be renewed",
+                            fun () ->
+                                task {
+                                    let! renewed =
+                                        scene.Scalar<int64>
+                                            "select count(*) from idempotent_requests where locked_until > created_at + interval '16 seconds'"
+                                    return renewed = 1L
+                                }
+                        )
+                    let! beside = scene.Send("POST", "/api/v1/payments", body, key)
+                    Expect.equal (beside.Status, beside.Code) (409, "idempotency_key_in_use") ""
+                    let! answer = running
+                    Expect.equal answer.Status 201 ""
+                })
         scene "a request that crashed half-way and is repeated finds what it made" [] (fun scene ->
             task {
                 do! scene.Seller "ada"

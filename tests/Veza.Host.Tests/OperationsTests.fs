@@ -10,6 +10,7 @@ open Microsoft.Extensions.DependencyInjection
 open Veza.Host.Cli
 open Veza.Host.Tests.Scene
 open Veza.Host.Workers
+open Veza.Sandbox.Control
 
 let private bare (scene: Scene) (path: string) (headers: (string * string) list) =
     task {
@@ -88,6 +89,71 @@ let tests =
                     (fst (ready.Body.GetProperty("oldest_seconds").TryGetProperty "reversals"))
                     "readiness tells the oldest"
             })
+        play
+            "every metric of the alerts and the dashboard is there, and every runbook"
+            [ "WEBHOOK_ALLOW_PRIVATE_TARGETS", "true" ]
+            (fun scene ->
+                task {
+                    let! _ =
+                        scene.As(
+                            "operator",
+                            "POST",
+                            "/api/v1/webhook-endpoints",
+                            """{"url":"http://127.0.0.1:1/","event_types":["order.created"]}"""
+                        )
+                    let! first = scene.SettledOrder()
+                    let! _ = scene.Refund(first, "")
+                    do! scene.TransfersAre(first, "reversed")
+                    let! order = scene.SettledOrder()
+                    scene.World.Faults.Add(
+                        Fault(
+                            "stripe.reversals.create",
+                            FaultMode.ErrorBefore,
+                            Times = Nullable 100,
+                            Status = 400,
+                            Code = "x"
+                        )
+                    )
+                    let! _ = scene.Refund(order, "")
+                    do! scene.TransfersAre(order, "permanently_failed")
+                    do! scene.Services.GetRequiredService<Gauges>().Look CancellationToken.None
+                    let! _, _, metrics = bare scene "/metrics" []
+                    let file (name: string) =
+                        IO.File.ReadAllText(IO.Path.Combine(ApiDocument.folder, "..", "deploy", name))
+                    let rules = file "prometheus/veza.rules.yml"
+                    let labels = [ "http_route" ]
+                    let wanted =
+                        [
+                            for found in
+                                Text.RegularExpressions.Regex.Matches(
+                                    rules + file "grafana/veza.json",
+                                    @"\b(veza|http|dotnet)_[a-z_]+\b"
+                                ) do
+                                found.Value
+                        ]
+                        |> List.distinct
+                        |> List.except labels
+                    Expect.isGreaterThan wanted.Length 12 "they use metrics"
+                    for name in wanted do
+                        Expect.stringContains
+                            metrics
+                            ("\n" + name + "{")
+                            "an alert on what is not there never rings"
+                    for found in Text.RegularExpressions.Regex.Matches(rules, @"docs/[\w/.-]+\.md") do
+                        Expect.isTrue
+                            (IO.File.Exists(IO.Path.Combine(ApiDocument.folder, "..", found.Value)))
+                            found.Value
+                })
+        testTask "Prometheus itself takes the rules" {
+            match [ "/usr/bin/promtool"; "/usr/local/bin/promtool" ] |> List.tryFind IO.File.Exists with
+            | None -> skiptest "promtool is not installed here (Debian's package 'prometheus')."
+            | Some promtool ->
+                let rules =
+                    IO.Path.Combine(ApiDocument.folder, "..", "deploy", "prometheus", "veza.rules.yml")
+                let check = Diagnostics.Process.Start(promtool, [ "check"; "rules"; rules ])
+                do! check.WaitForExitAsync()
+                Expect.equal check.ExitCode 0 "promtool check rules"
+        }
         play "one id goes from the call to the provider, the history and the ledger" [] (fun scene ->
             task {
                 let! order = scene.SettledOrder()

@@ -23,8 +23,11 @@ public abstract record Turn
 /// <summary>Remembers POSTs and their answers by (API key, Idempotency-Key).</summary>
 public sealed class IdempotentRequests(NpgsqlDataSource database, TimeProvider clock)
 {
-    /// <summary>A request that has not ended by then has crashed; its repeat may take over.</summary>
-    static readonly TimeSpan Longest = TimeSpan.FromMinutes(2);
+    /// <summary>Renewed while a request runs. One that is not renewed any more has crashed; its repeat takes over.</summary>
+    static readonly TimeSpan Lease = TimeSpan.FromSeconds(15);
+
+    /// <summary>How often a running request is to be renewed.</summary>
+    public static TimeSpan Beat { get; } = Lease / 3;
 
     public async Task<Turn> Begin(Guid apiKey, string key, byte[] fingerprint, CancellationToken cancellation)
     {
@@ -44,10 +47,25 @@ public sealed class IdempotentRequests(NpgsqlDataSource database, TimeProvider c
         command.Parameters.AddWithValue(fingerprint);
         command.Parameters.AddWithValue(Guid.CreateVersion7(now));
         command.Parameters.Add(Reading.At(now));
-        command.Parameters.Add(Reading.At(now + Longest));
+        command.Parameters.Add(Reading.At(now + Lease));
         return await command.ExecuteScalarAsync(cancellation) is Guid resource
             ? new Turn.Yours(resource)
             : await Standing(apiKey, key, fingerprint, cancellation);
+    }
+
+    /// <summary>Says that the request still runs.</summary>
+    public async Task Renew(Guid apiKey, string key)
+    {
+        await using var command = database.CreateCommand(
+            """
+            update idempotent_requests set locked_until = $3
+            where api_key_id = $1 and key = $2 and status is null and locked_until is not null
+            """
+        );
+        command.Parameters.AddWithValue(apiKey);
+        command.Parameters.AddWithValue(key);
+        command.Parameters.Add(Reading.At(clock.GetUtcNow() + Lease));
+        await command.ExecuteNonQueryAsync(CancellationToken.None);
     }
 
     /// <summary>Keeps the answer for repeats; null gives the key back, so that a repeat runs anew.</summary>

@@ -150,6 +150,8 @@ sealed class IdempotencyGate(RequestDelegate next)
         using var kept = new MemoryStream();
         context.Response.Body = kept;
         StoredAnswer? answer = null;
+        using var running = new CancellationTokenSource();
+        var renewing = Renew(requests, caller, key, running.Token);
         try
         {
             await next(context);
@@ -166,11 +168,30 @@ sealed class IdempotencyGate(RequestDelegate next)
         finally
         {
             context.Response.Body = wire;
+            await running.CancelAsync();
+            await renewing;
             await requests.End(caller, key, answer);
         }
 
         kept.Position = 0;
         await kept.CopyToAsync(wire, context.RequestAborted);
+    }
+
+    /// <summary>As long as the host lives, nobody takes the request for one that has crashed.</summary>
+    static async Task Renew(IdempotentRequests requests, Guid caller, string key, CancellationToken ended)
+    {
+        try
+        {
+            while (true)
+            {
+                await Task.Delay(IdempotentRequests.Beat, ended);
+                await requests.Renew(caller, key);
+            }
+        }
+        catch (Exception error) when (error is OperationCanceledException or Npgsql.NpgsqlException)
+        {
+            // It has ended; or a repeat may run beside it, and finds what it makes.
+        }
     }
 
     static async Task<byte[]> Fingerprint(HttpContext context)

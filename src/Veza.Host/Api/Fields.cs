@@ -107,7 +107,27 @@ sealed class Fields
                 );
     }
 
-    public IReadOnlyList<Guid>? OptionalIds(string name, int most)
+    public IReadOnlyList<Guid>? OptionalIds(string name, int most) =>
+        OptionalList(
+            name,
+            most,
+            "ids",
+            (place, item) =>
+            {
+                if (item.ValueKind == JsonValueKind.String && item.TryGetGuid(out var id))
+                {
+                    return id;
+                }
+
+                Fault(place, "not_an_id", "must be an id (UUID).");
+                return Guid.Empty;
+            }
+        );
+
+    public IReadOnlyList<string>? OptionalTexts(string name, int most) =>
+        OptionalList(name, most, "strings", (place, item) => TextOf(place, item, 255) ?? "");
+
+    IReadOnlyList<T>? OptionalList<T>(string name, int most, string what, Func<string, JsonElement, T> read)
     {
         if (Find(name) is not { } value)
         {
@@ -120,50 +140,11 @@ sealed class Fields
             || value.GetArrayLength() > most
         )
         {
-            Fault(name, "not_a_list", $"{name} must be a list of 1 to {most} ids.");
+            Fault(name, "not_a_list", $"{name} must be a list of 1 to {most} {what}.");
             return [];
         }
 
-        var ids = new List<Guid>();
-        foreach (var (place, item) in value.EnumerateArray().Index())
-        {
-            if (item.ValueKind == JsonValueKind.String && item.TryGetGuid(out var id))
-            {
-                ids.Add(id);
-            }
-            else
-            {
-                Fault($"{name}[{place}]", "not_an_id", "must be an id (UUID).");
-            }
-        }
-
-        return ids;
-    }
-
-    public IReadOnlyList<string>? OptionalTexts(string name, int most)
-    {
-        if (Find(name) is not { } value)
-        {
-            return null;
-        }
-
-        if (
-            value.ValueKind != JsonValueKind.Array
-            || value.GetArrayLength() is 0
-            || value.GetArrayLength() > most
-        )
-        {
-            Fault(name, "not_a_list", $"{name} must be a list of 1 to {most} strings.");
-            return [];
-        }
-
-        return
-        [
-            .. value
-                .EnumerateArray()
-                .Select((item, place) => TextOf($"{name}[{place}]", item, 255))
-                .OfType<string>(),
-        ];
+        return [.. value.EnumerateArray().Select((item, place) => read($"{name}[{place}]", item))];
     }
 
     public Guid Id(string name)

@@ -123,8 +123,8 @@ sealed class Shop(IReadOnlyList<string> hosts, string serviceKey, string operato
         return found;
     }
 
-    /// <summary>A minute, at four a second.</summary>
-    const int Tries = 240;
+    /// <summary>Two minutes, at four a second.</summary>
+    const int Tries = 480;
 
     /// <summary>Nobody knows yet, or the first request of this key has not been finished by its host.</summary>
     static bool IsPassing(int status, string text) =>
