@@ -26,6 +26,11 @@ public static class Database
         if (settings.Host.Contains(',', StringComparison.Ordinal))
         {
             settings.TargetSessionAttributes ??= "primary";
+            // Who is the primary is believed for so long; ten seconds, as it is by default, is how long a fail-over takes.
+            if (settings.HostRecheckSeconds == 10)
+            {
+                settings.HostRecheckSeconds = 1;
+            }
         }
 
         Target(settings.TargetSessionAttributes);
