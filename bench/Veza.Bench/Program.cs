@@ -36,7 +36,7 @@ root.SetAction(
     {
         if (parsed.GetValue(calls))
         {
-            await Calls.Take(Path.GetFullPath(parsed.GetValue(veza)!), 6400, 20_000, cancellation);
+            await Calls.Take(Path.GetFullPath(parsed.GetValue(veza)!), 6400, 100_000, cancellation);
             return 0;
         }
 

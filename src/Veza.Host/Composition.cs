@@ -87,6 +87,7 @@ static class Composition
         services.AddSingleton<WebhookDeliveries>();
         services.AddSingleton<Alarms>();
         services.AddSingleton<Backlog>();
+        services.AddSingleton<Housekeeping>();
         services.AddSingleton<Sellers>();
         services.AddSingleton<ApiKeys>();
         services.AddSingleton<IdempotentRequests>();
@@ -198,6 +199,7 @@ static class Composition
         services.AddHostedService<PayoutWorker>();
         services.AddHostedService<SubscriptionWorker>();
         services.AddHostedService<DeliveryWorker>();
+        services.AddHostedService<Housekeeper>();
         services.AddSingleton<IHostedService>(provider =>
             Worker(provider, Work.Sending, settings => settings.Transfers, wakes => wakes.Sending)
         );

@@ -46,6 +46,7 @@ sealed record Settings
     public required bool ReconcileHeal { get; init; }
     public required TimeSpan Lease { get; init; }
     public required bool WebhookAllowPrivateTargets { get; init; }
+    public required TimeSpan Retention { get; init; }
     public required int ApiRateLimit { get; init; }
     public required int EventStreams { get; init; }
     public required string LogFormat { get; init; }
@@ -116,6 +117,7 @@ sealed class SettingsReader(IConfiguration configuration)
             ReconcileHeal = Flag("RECONCILE_HEAL", "true"),
             Lease = Duration("WORKER_LEASE", "2m"),
             WebhookAllowPrivateTargets = Flag("WEBHOOK_ALLOW_PRIVATE_TARGETS", "false"),
+            Retention = Duration("RETENTION", "30d"),
             EventStreams = Number("EVENT_STREAMS", "200", 1, 100_000),
             ApiRateLimit = Number("API_RATE_LIMIT", "1000", 1, 10_000_000),
             LogFormat = Read("LOG_FORMAT", "text", LogFormat),
@@ -157,6 +159,7 @@ sealed class SettingsReader(IConfiguration configuration)
                 ReconcileHeal = settings.ReconcileHeal,
                 Lease = settings.Lease,
                 WebhookAllowPrivateTargets = settings.WebhookAllowPrivateTargets,
+                Retention = settings.Retention,
                 ApiRateLimit = settings.ApiRateLimit,
                 EventStreams = settings.EventStreams,
                 LogFormat = settings.LogFormat!,

@@ -13,6 +13,7 @@ open System.Threading.Tasks
 open Expecto
 open Microsoft.AspNetCore.Builder
 open Microsoft.AspNetCore.Http
+open Microsoft.Extensions.DependencyInjection
 open Microsoft.Extensions.Logging
 open Veza.Host.Tests.Scene
 
@@ -35,7 +36,7 @@ let private listen (scene: Scene) (query: string) (after: string) many =
             | null -> failtest "the stream ended"
             | line when line.StartsWith "id: " -> id <- line.Substring 4
             | line when line.StartsWith "data: " ->
-                found.Add(id, JsonDocument.Parse(line.Substring 6).RootElement)
+                found.Add((id, JsonDocument.Parse(line.Substring 6).RootElement))
             | _ -> ()
         return List.ofSeq found
     }
@@ -296,6 +297,33 @@ let tests =
                 let! on = scene.As("operator", "PATCH", path, """{"enabled":true}""")
                 Expect.equal on.Status 200 ""
                 do! scene.Until("the message", fun () -> task { return receiver.Got.Length = 2 })
+            })
+        play "what is old and done goes, what is young or waits stays" open' (fun scene ->
+            task {
+                use receiver = new Receiver(fun () -> 200)
+                let! url = receiver.Start()
+                let! _ = endpoint scene url """["order.created"]"""
+                let! _ = scene.Order()
+                let! _ = scene.Order()
+                do! scene.Until("both messages", fun () -> task { return receiver.Got.Length = 2 })
+                let! _ =
+                    scene.Send(
+                        "POST",
+                        "/api/v1/orders",
+                        "{}",
+                        [ "Authorization", "Bearer " + scene.Key "service"; "Idempotency-Key", "old" ]
+                    )
+                do! scene.Execute "update idempotent_requests set created_at = now() - interval '31 days'"
+                do!
+                    scene.Execute
+                        "update webhook_messages set created_at = now() - interval '31 days' where seq = (select min(seq) from webhook_messages)"
+                let keeping = scene.Services.GetRequiredService<Veza.Adapters.Postgres.Housekeeping>()
+                let! gone = keeping.Prune(TimeSpan.FromDays 30., CancellationToken.None)
+                Expect.equal gone 3 "an answer, a delivery and its message"
+                let! again = keeping.Prune(TimeSpan.FromDays 30., CancellationToken.None)
+                Expect.equal again 0 ""
+                let! left = scene.Scalar<int64> "select count(*) from webhook_deliveries"
+                Expect.equal left 1L "the young one stays"
             })
         play "a secret is rotated without a gap" open' (fun scene ->
             task {

@@ -31,6 +31,7 @@ create table webhook_messages (
     body text not null,
     created_at timestamptz not null
 );
+create index webhook_messages_by_age on webhook_messages (created_at);
 
 create table webhook_deliveries (
     endpoint_id uuid not null references webhook_endpoints on delete cascade,
@@ -42,6 +43,7 @@ create table webhook_deliveries (
     primary key (endpoint_id, seq),
     check ((state = 'pending') = (due_at is not null))
 );
+create index webhook_deliveries_by_message on webhook_deliveries (seq);
 create index webhook_deliveries_due on webhook_deliveries (due_at) where state = 'pending';
 
 create table webhook_attempts (
