@@ -61,89 +61,6 @@ let tests =
                     |> Array.filter (fun line -> line.StartsWith "veza_reversal_lag_seconds_sum")
                 Expect.isNonEmpty lag "each reversal's time is measured"
             })
-        play "what waits for a balance shows as money and as an age" [] (fun scene ->
-            task {
-                let! order = scene.SettledOrder()
-                scene.World.Stripe.Move("acct_ada", "eur", -5400L)
-                let! _ = scene.Refund(order, "")
-                do!
-                    scene.Until(
-                        "ada's reversal to wait for her balance",
-                        fun () ->
-                            task {
-                                let! transfers = scene.Transfers order
-                                return text "waiting_for" transfers.Head = "seller_funds"
-                            }
-                    )
-                do! scene.Services.GetRequiredService<Gauges>().Look CancellationToken.None
-                let! _, _, metrics = bare scene "/metrics" []
-                let line name =
-                    metrics.Split '\n'
-                    |> Array.filter (fun line -> line.StartsWith(name + "{") && line.Contains "reversals")
-                    |> String.concat "\n"
-                Expect.stringContains (line "veza_money_pending") "5400" "her 54.00 €"
-                Expect.stringContains (line "veza_waiting") "seller_funds" ""
-                Expect.isNotEmpty (line "veza_oldest_age_seconds") ""
-                let! ready = scene.Get "/health/ready"
-                Expect.isTrue
-                    (fst (ready.Body.GetProperty("oldest_seconds").TryGetProperty "reversals"))
-                    "readiness tells the oldest"
-            })
-        play
-            "every metric of the alerts and the dashboard is there, and every runbook"
-            [ "WEBHOOK_ALLOW_PRIVATE_TARGETS", "true" ]
-            (fun scene ->
-                task {
-                    let! _ =
-                        scene.As(
-                            "operator",
-                            "POST",
-                            "/api/v1/webhook-endpoints",
-                            """{"url":"http://127.0.0.1:1/","event_types":["order.created"]}"""
-                        )
-                    let! first = scene.SettledOrder()
-                    let! _ = scene.Refund(first, "")
-                    do! scene.TransfersAre(first, "reversed")
-                    let! order = scene.SettledOrder()
-                    scene.World.Faults.Add(
-                        Fault(
-                            "stripe.reversals.create",
-                            FaultMode.ErrorBefore,
-                            Times = Nullable 100,
-                            Status = 400,
-                            Code = "x"
-                        )
-                    )
-                    let! _ = scene.Refund(order, "")
-                    do! scene.TransfersAre(order, "permanently_failed")
-                    do! scene.Services.GetRequiredService<Gauges>().Look CancellationToken.None
-                    let! _, _, metrics = bare scene "/metrics" []
-                    let file (name: string) =
-                        IO.File.ReadAllText(IO.Path.Combine(ApiDocument.folder, "..", "deploy", name))
-                    let rules = file "prometheus/veza.rules.yml"
-                    let labels = [ "http_route" ]
-                    let wanted =
-                        [
-                            for found in
-                                Text.RegularExpressions.Regex.Matches(
-                                    rules + file "grafana/veza.json",
-                                    @"\b(veza|http|dotnet)_[a-z_]+\b"
-                                ) do
-                                found.Value
-                        ]
-                        |> List.distinct
-                        |> List.except labels
-                    Expect.isGreaterThan wanted.Length 12 "they use metrics"
-                    for name in wanted do
-                        Expect.stringContains
-                            metrics
-                            ("\n" + name + "{")
-                            "an alert on what is not there never rings"
-                    for found in Text.RegularExpressions.Regex.Matches(rules, @"docs/[\w/.-]+\.md") do
-                        Expect.isTrue
-                            (IO.File.Exists(IO.Path.Combine(ApiDocument.folder, "..", found.Value)))
-                            found.Value
-                })
         testTask "Prometheus itself takes the rules" {
             match [ "/usr/bin/promtool"; "/usr/local/bin/promtool" ] |> List.tryFind IO.File.Exists with
             | None -> skiptest "promtool is not installed here (Debian's package 'prometheus')."
@@ -239,4 +156,92 @@ let tests =
                 [ "STRIPE_RATE_LIMIT", "7"; "LOG_LEVEL", "debug" ]
                 ""
         }
+    ]
+
+/// Gauges of all hosts of one process have one name each: these are looked at when no other host is there.
+[<Tests>]
+let alone =
+    testSequenced
+    <| testList "gauges" [
+        play "what waits for a balance shows as money and as an age" [] (fun scene ->
+            task {
+                let! order = scene.SettledOrder()
+                scene.World.Stripe.Move("acct_ada", "eur", -5400L)
+                let! _ = scene.Refund(order, "")
+                do!
+                    scene.Until(
+                        "ada's reversal to wait for her balance",
+                        fun () ->
+                            task {
+                                let! transfers = scene.Transfers order
+                                return text "waiting_for" transfers.Head = "seller_funds"
+                            }
+                    )
+                do! scene.Services.GetRequiredService<Gauges>().Look CancellationToken.None
+                let! _, _, metrics = bare scene "/metrics" []
+                let line name =
+                    metrics.Split '\n'
+                    |> Array.filter (fun line -> line.StartsWith(name + "{") && line.Contains "reversals")
+                    |> String.concat "\n"
+                Expect.stringContains (line "veza_money_pending") "5400" "her 54.00 €"
+                Expect.stringContains (line "veza_waiting") "seller_funds" ""
+                Expect.isNotEmpty (line "veza_oldest_age_seconds") ""
+                let! ready = scene.Get "/health/ready"
+                Expect.isTrue
+                    (fst (ready.Body.GetProperty("oldest_seconds").TryGetProperty "reversals"))
+                    "readiness tells the oldest"
+            })
+        play
+            "every metric of the alerts and the dashboard is there, and every runbook"
+            [ "WEBHOOK_ALLOW_PRIVATE_TARGETS", "true" ]
+            (fun scene ->
+                task {
+                    let! _ =
+                        scene.As(
+                            "operator",
+                            "POST",
+                            "/api/v1/webhook-endpoints",
+                            """{"url":"http://127.0.0.1:1/","event_types":["order.created"]}"""
+                        )
+                    let! first = scene.SettledOrder()
+                    let! _ = scene.Refund(first, "")
+                    do! scene.TransfersAre(first, "reversed")
+                    let! order = scene.SettledOrder()
+                    scene.World.Faults.Add(
+                        Fault(
+                            "stripe.reversals.create",
+                            FaultMode.ErrorBefore,
+                            Times = Nullable 100,
+                            Status = 400,
+                            Code = "x"
+                        )
+                    )
+                    let! _ = scene.Refund(order, "")
+                    do! scene.TransfersAre(order, "permanently_failed")
+                    do! scene.Services.GetRequiredService<Gauges>().Look CancellationToken.None
+                    let! _, _, metrics = bare scene "/metrics" []
+                    let file (name: string) =
+                        IO.File.ReadAllText(IO.Path.Combine(ApiDocument.folder, "..", "deploy", name))
+                    let rules = file "prometheus/veza.rules.yml"
+                    let labels = [ "http_route" ]
+                    let wanted =
+                        [
+                            for found in
+                                Text.RegularExpressions.Regex.Matches(
+                                    rules + file "grafana/veza.json",
+                                    @"\b(veza|http|dotnet)_[a-z_]+\b"
+                                ) do
+                                found.Value
+                        ]
+                        |> List.distinct
+                        |> List.except labels
+                    Expect.isGreaterThan wanted.Length 12 "they use metrics"
+                    for name in wanted do
+                        let isThere = metrics.Contains("\n" + name + "{")
+                        Expect.isTrue isThere $"an alert on what is not there never rings: {name}"
+                    for found in Text.RegularExpressions.Regex.Matches(rules, @"docs/[\w/.-]+\.md") do
+                        Expect.isTrue
+                            (IO.File.Exists(IO.Path.Combine(ApiDocument.folder, "..", found.Value)))
+                            found.Value
+                })
     ]

@@ -119,6 +119,17 @@ let tests =
                             send scene call call.Role call.Path (body call) long
                         | "DELETE" -> send scene call call.Role call.Path "" [ "If-Match", "x" ]
                         | _ -> send scene call call.Role call.Path """{"nonsense":1}""" [])
+                let! words =
+                    scene.As(
+                        "operator",
+                        "POST",
+                        "/api/v1/admin/webhook-events/replay",
+                        """{"provider":"paypal","state":"lost"}"""
+                    )
+                Expect.equal
+                    (items "errors" words.Body |> List.map (text "field"))
+                    [ "provider"; "state" ]
+                    "a filter that matches nothing that there is"
                 let huge = sprintf """{"metadata":"%s"}""" (String('x', 300_000))
                 do! meets "body_too_large" (fun call -> send scene call call.Role call.Path huge (key ()))
             })

@@ -198,6 +198,9 @@ sealed class Fields
         return text.Length > 0 ? text : null;
     }
 
+    public string? OptionalOneOf(string name, IReadOnlyList<string> words) =>
+        Find(name) is null ? null : OneOf(name, words);
+
     public Fields? Object(string name)
     {
         if (Find(name) is null)

@@ -165,7 +165,7 @@ static class WebhookEndpointsApi
         var fields = await context.Request.ReadOptionalFields(cancellation);
         var sequence = fields.OptionalInteger("sequence", 1, long.MaxValue);
         var since = fields.OptionalInteger("since_sequence", 1, long.MaxValue);
-        var state = fields.OptionalText("state") is null ? null : fields.OneOf("state", States);
+        var state = fields.OptionalOneOf("state", States);
         if (sequence is null && since is null && state is null)
         {
             fields.Fault("sequence", "required", "give sequence, since_sequence or state.");

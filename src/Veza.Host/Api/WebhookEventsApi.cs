@@ -7,6 +7,8 @@ namespace Veza.Host.Api;
 /// <summary>The webhooks as they came, and hearing those again that had no effect.</summary>
 static class WebhookEventsApi
 {
+    static readonly IReadOnlyList<string> Providers = ["hyperswitch", "stripe"];
+
     static readonly IReadOnlyList<string> States =
     [
         "received",
@@ -32,7 +34,7 @@ static class WebhookEventsApi
         var query = new ListQuery(request);
         var filter = new WebhookFilter(
             null,
-            query.OneOf("provider", "hyperswitch", "stripe"),
+            query.OneOf("provider", Providers),
             query.OneOf("state", States),
             query.Text("type"),
             query.Text("reason")
@@ -92,8 +94,8 @@ static class WebhookEventsApi
         var fields = await context.Request.ReadFields(cancellation);
         var filter = new WebhookFilter(
             null,
-            fields.OptionalText("provider"),
-            fields.OptionalText("state"),
+            fields.OptionalOneOf("provider", Providers),
+            fields.OptionalOneOf("state", States),
             fields.OptionalText("type"),
             fields.OptionalText("reason")
         );

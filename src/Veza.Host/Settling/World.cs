@@ -226,11 +226,7 @@ sealed class World
         CancellationToken cancellation
     )
     {
-        var names = observations
-            .OfType<Observation.OfPayment>()
-            .Select(observation => observation.Payment.PaymentId)
-            .Where(name => !orderByPayment.ContainsKey(name))
-            .ToHashSet();
+        var names = PaymentNames(observations).Where(name => !orderByPayment.ContainsKey(name)).ToHashSet();
         if (names.Count > 0)
         {
             charges = await session.ChargesNamed(names, cancellation);
@@ -301,6 +297,9 @@ sealed class World
             .Select(payment => orderByPayment[payment])
             .Concat(disputes.Values.Select(dispute => dispute.Value.Order.Value));
 
+    static IEnumerable<string> PaymentNames(IReadOnlyList<Observation> observations) =>
+        observations.OfType<Observation.OfPayment>().Select(observation => observation.Payment.PaymentId);
+
     public static string PaymentOf(SeenDispute dispute) => dispute.Payment ?? dispute.ConnectorPayment ?? "";
 
     /// <summary>The orders that transfers name which are not ours.</summary>
@@ -317,9 +316,7 @@ sealed class World
         CancellationToken cancellation
     )
     {
-        var names = observations
-            .OfType<Observation.OfPayment>()
-            .Select(observation => observation.Payment.PaymentId)
+        var names = PaymentNames(observations)
             .Concat(
                 observations
                     .OfType<Observation.OfDispute>()
