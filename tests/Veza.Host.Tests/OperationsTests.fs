@@ -218,6 +218,16 @@ let alone =
                     )
                     let! _ = scene.Refund(order, "")
                     do! scene.TransfersAre(order, "permanently_failed")
+                    do!
+                        scene.Until(
+                            "an attempt to deliver",
+                            fun () ->
+                                task {
+                                    let! attempts =
+                                        scene.Scalar<int64> "select count(*) from webhook_attempts"
+                                    return attempts > 0L
+                                }
+                        )
                     do! scene.Services.GetRequiredService<Gauges>().Look CancellationToken.None
                     let! _, _, metrics = bare scene "/metrics" []
                     let file (name: string) =
