@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Diagnostics.Metrics;
 
 namespace Veza.Adapters;
@@ -6,7 +5,7 @@ namespace Veza.Adapters;
 /// <summary>What Veza measures as it happens. Durations are seconds, amounts minor units.</summary>
 public static class Telemetry
 {
-    /// <summary>The name of the meter and of the source of spans.</summary>
+    /// <summary>The name of the meter.</summary>
     public const string Name = "Veza";
 
     static readonly Meter Meter = new(Name);
@@ -14,8 +13,6 @@ public static class Telemetry
     static readonly double[] Soon = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
 
     static readonly double[] Patient = [1, 5, 15, 60, 300, 900, 3600, 21_600, 86_400, 604_800];
-
-    public static ActivitySource Spans { get; } = new(Name);
 
     /// <summary>By provider, operation and outcome; an open circuit and a spent budget are outcomes too.</summary>
     public static Counter<long> ProviderCalls { get; } =

@@ -47,9 +47,7 @@ static class Observability
         if (Exports("TRACES"))
         {
             telemetry.WithTracing(traces =>
-                traces
-                    .AddSource(Telemetry.Name, "Microsoft.AspNetCore", "System.Net.Http", "Npgsql")
-                    .AddOtlpExporter()
+                traces.AddSource("Microsoft.AspNetCore", "System.Net.Http", "Npgsql").AddOtlpExporter()
             );
         }
     }
