@@ -54,12 +54,27 @@ type Money = {
     Currency: Currency
 } with
 
-    override money.ToString() =
-        let unit = pown 10m money.Currency.Exponent
-        (decimal money.Minor / unit)
-            .ToString($"F{money.Currency.Exponent}", Globalization.CultureInfo.InvariantCulture)
-        + " "
-        + money.Currency.Code
+    /// In euros, exactly. For figures that people see; nothing is computed with it.
+    member money.Major = decimal money.Minor / pown 10m money.Currency.Exponent
+
+    /// As a person reads it, whatever the machine's language: `1,234.50 EUR`.
+    member money.Display() =
+        money.Major.ToString($"N{money.Currency.Exponent}", Globalization.CultureInfo.InvariantCulture)
+        + $" {money.Currency.Code}"
+
+    /// The same for what a provider reports. A currency that Veza does not know has no known point, so nothing is divided.
+    static member Display(minor: int64, code: string) =
+        match Currency.parse (code.ToUpperInvariant()) with
+        | Ok currency -> { Minor = minor; Currency = currency }.Display()
+        | Error _ -> $"{minor} of the smallest unit of {code}"
+
+    /// Of what the database says, for a gauge: all of ours are known.
+    static member InMajor(minor: int64, code: string) =
+        match Currency.parse code with
+        | Ok currency -> { Minor = minor; Currency = currency }.Major
+        | Error _ -> decimal minor
+
+    override money.ToString() = money.Display()
 
 /// Arithmetic on minor units that cannot overflow and never meets a fraction.
 module Minor =

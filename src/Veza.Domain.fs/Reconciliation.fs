@@ -93,6 +93,10 @@ module Compare =
     let private sameCode (one: string) (other: string) =
         String.Equals(one, other, StringComparison.OrdinalIgnoreCase)
 
+    /// The same field of both, as a person reads money.
+    let private amountDiffers (ours: Money) (theirs: int64) code =
+        differs AmountDiffers NeedsOperator (ours.Display()) (Money.Display(theirs, code))
+
     let private stripeIdOf (transfer: Transfer) =
         match transfer.Status with
         | TransferStatus.Completed(Named id)
@@ -133,12 +137,14 @@ module Compare =
     let transfer cutOff (line: Line<Transfer>) (theirs: StripeTransferLine) =
         let ours = line.Is
         let id = theirs.Fact.StripeId.Value
+        let money minor = { ours.Amount with Minor = minor }
+        let reversed minor = $"{(money minor).Display()} reversed"
         unlessYoung (isYoung cutOff line || isMoving ours) [
             match stripeIdOf ours with
             | Some known when known.Value <> id -> yield! differs Duplicate NeedsOperator known.Value id
             | Some _ ->
                 if theirs.Fact.Amount <> ours.Sendable then
-                    yield! differs AmountDiffers NeedsOperator $"{ours.Sendable}" $"{theirs.Fact.Amount}"
+                    yield! amountDiffers (money ours.Sendable) theirs.Fact.Amount theirs.Fact.Currency
                 if not (sameCode theirs.Fact.Currency ours.Amount.Currency.Code) then
                     yield!
                         differs CurrencyDiffers NeedsOperator ours.Amount.Currency.Code theirs.Fact.Currency
@@ -150,15 +156,11 @@ module Compare =
                         differs
                             MissingHere
                             LookIntoReversals
-                            $"{known} reversed"
-                            $"{theirs.AmountReversed} reversed"
+                            (reversed known)
+                            (reversed theirs.AmountReversed)
                 elif theirs.AmountReversed < known then
                     yield!
-                        differs
-                            MissingThere
-                            NeedsOperator
-                            $"{known} reversed"
-                            $"{theirs.AmountReversed} reversed"
+                        differs MissingThere NeedsOperator (reversed known) (reversed theirs.AmountReversed)
             | None when theirs.TransferId = Some ours.Id ->
                 let isProven =
                     theirs.Fact.Amount = ours.Sendable
@@ -198,7 +200,8 @@ module Compare =
         unlessYoung (isYoung cutOff line) [
             if theirs.HasSucceeded || isPaid ours then
                 if theirs.Fact.Amount <> ours.Total then
-                    yield! differs AmountDiffers NeedsOperator $"{ours.Total}" $"{theirs.Fact.Amount}"
+                    let total = { Minor = ours.Total; Currency = ours.Currency }
+                    yield! amountDiffers total theirs.Fact.Amount theirs.Fact.Currency
                 if not (sameCode theirs.Fact.Currency ours.Currency.Code) then
                     yield! differs CurrencyDiffers NeedsOperator ours.Currency.Code theirs.Fact.Currency
             match theirs.HasSucceeded, isPaid ours with
@@ -230,7 +233,7 @@ module Compare =
         let words = Refund.statusWord ours.Status
         unlessYoung (isYoung cutOff line) [
             if theirs.Amount <> ours.Amount.Minor then
-                yield! differs AmountDiffers NeedsOperator $"{ours.Amount.Minor}" $"{theirs.Amount}"
+                yield! amountDiffers ours.Amount theirs.Amount theirs.Currency
             if not (sameCode theirs.Currency ours.Amount.Currency.Code) then
                 yield! differs CurrencyDiffers NeedsOperator ours.Amount.Currency.Code theirs.Currency
             match ours.Status, theirs.Says with
@@ -255,7 +258,7 @@ module Compare =
         let says = PayoutWords.signal (PayoutReported theirs.Sight)
         unlessYoung (isYoung cutOff line) [
             if theirs.Amount <> ours.Amount.Minor then
-                yield! differs AmountDiffers NeedsOperator $"{ours.Amount.Minor}" $"{theirs.Amount}"
+                yield! amountDiffers ours.Amount theirs.Amount theirs.Currency
             if not (sameCode theirs.Currency ours.Amount.Currency.Code) then
                 yield! differs CurrencyDiffers NeedsOperator ours.Amount.Currency.Code theirs.Currency
             if says <> $"payout_{shown}" then

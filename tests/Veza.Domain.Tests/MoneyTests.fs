@@ -1,6 +1,7 @@
 module Veza.Domain.Tests.MoneyTests
 
 open System
+open System.Globalization
 open Expecto
 open Veza.Domain
 open Veza.Domain.Tests.Histories
@@ -17,11 +18,37 @@ let money =
             let codes = Currency.all |> List.map _.Code
             Expect.equal (List.distinct codes) codes "each code once"
         }
-        test "is written with as many decimals as its currency has" {
-            let show code minor = string { Minor = minor; Currency = certain (Currency.parse code) }
-            Expect.equal (show "EUR" 12_34L) "12.34 EUR" "two"
-            Expect.equal (show "JPY" 1234L) "1234 JPY" "none"
-            Expect.equal (show "KWD" 1234L) "1.234 KWD" "three"
+        test "is written in major units, grouped, with its currency" {
+            for minor, code, words in
+                [
+                    5L, "EUR", "0.05 EUR"
+                    123_450L, "EUR", "1,234.50 EUR"
+                    -123_450L, "usd", "-1,234.50 USD"
+                    0L, "GBP", "0.00 GBP"
+                    1_234L, "JPY", "1,234 JPY"
+                    1_234L, "KWD", "1.234 KWD"
+                    Int64.MinValue, "EUR", "-92,233,720,368,547,758.08 EUR"
+                    5L, "XXX", "5 of the smallest unit of XXX"
+                ] do
+                Expect.equal (Money.Display(minor, code)) words ""
+        }
+        property "can be read back from its words, in every currency" (fun (minor: int64) ->
+            Currency.all
+            |> List.forall (fun currency ->
+                let words = { Minor = minor; Currency = currency }.Display()
+                let number, code = words[.. words.Length - 5], words[words.Length - 3 ..]
+                let behind = (number + ".").Split('.')[1]
+                code = currency.Code
+                && behind.Length = currency.Exponent
+                && Int64.Parse(number.Replace(",", "").Replace(".", ""), CultureInfo.InvariantCulture) =
+                    minor))
+        test "is written the same whatever the machine's language" {
+            let before = CultureInfo.CurrentCulture
+            try
+                CultureInfo.CurrentCulture <- CultureInfo "de-DE"
+                Expect.equal (Money.Display(-123_450L, "EUR")) "-1,234.50 EUR" ""
+            finally
+                CultureInfo.CurrentCulture <- before
         }
     ]
 

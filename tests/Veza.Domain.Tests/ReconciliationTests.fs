@@ -149,6 +149,20 @@ let tests =
                     [ "amount", "needs_operator"; "currency", "needs_operator"; "status", "needs_operator" ]
                     ""
             }
+            test "says amounts as people read them" {
+                let told theirs = [
+                    for difference in Compare.transfer cutOff (old sent) theirs ->
+                        difference.Ours, difference.Theirs
+                ]
+                Expect.equal
+                    (told { atStripe with Fact = { atStripe.Fact with Amount = 5L } })
+                    [ "100.00 EUR", "0.05 EUR" ]
+                    ""
+                Expect.equal
+                    (told { atStripe with AmountReversed = 5L })
+                    [ "0.00 EUR reversed", "0.05 EUR reversed" ]
+                    ""
+            }
             test "what is young or on its way is a matter of time" {
                 Expect.equal
                     (found (Compare.transfer cutOff (young sent) { atStripe with AmountReversed = 1L }))

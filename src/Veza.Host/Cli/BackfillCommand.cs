@@ -3,6 +3,7 @@ using System.Text.Json;
 using Npgsql;
 using Spectre.Console;
 using Veza.Adapters.Stripe;
+using Veza.Domain;
 using Veza.Host.Reconciling;
 
 namespace Veza.Host.Cli;
@@ -143,8 +144,9 @@ static class BackfillCommand
         {
             var matches = one.Matches.Count == 0 ? "–" : string.Join(", ", one.Matches);
             var transfer = one.Transfer;
+            var amount = Money.Display(transfer.Amount, transfer.Currency);
             AnsiConsole.MarkupLineInterpolated(
-                $"{transfer.Id}  {transfer.SellerId}  {transfer.Amount} {transfer.Currency}  {one.Outcome}  {matches}"
+                $"{transfer.Id}  {transfer.SellerId}  {amount}  {one.Outcome}  {matches}"
             );
         }
     }

@@ -256,7 +256,7 @@ static class SmokeCommand
             step = "reversal_pending";
             transfer = await UntilTransfer(order, null, cancellation);
             var reversal = transfer.GetProperty("reversals")[0];
-            Say(step, "owed", $"{reversal.GetProperty("amount").GetInt64()} {currency}");
+            Say(step, "owed", Money.Display(reversal.GetProperty("amount").GetInt64(), currency));
 
             step = "reversed";
             transfer = await UntilTransfer(order, "reversed", cancellation);

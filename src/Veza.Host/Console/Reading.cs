@@ -1,6 +1,5 @@
 using System.Globalization;
 using System.Text.Json;
-using Veza.Domain;
 
 namespace Veza.Host.Console;
 
@@ -30,12 +29,7 @@ static class Reading
 
     /// <summary>In the currency of the thing.</summary>
     public static string Money(this JsonElement thing, long minor) =>
-        CurrencyModule
-            .parse(thing.Text("currency"))
-            .Match(
-                ok: currency => new Money(minor, currency).ToString(),
-                error: _ => minor.ToString(CultureInfo.InvariantCulture)
-            );
+        Veza.Domain.Money.Display(minor, thing.Text("currency"));
 
     public static string Time(this JsonElement thing, string name) =>
         DateTimeOffset.TryParse(thing.Text(name), CultureInfo.InvariantCulture, out var time)

@@ -57,7 +57,7 @@ sealed class BuyerComparison(
                             payment.HasSucceeded ? "duplicate" : "foreign",
                             named,
                             payment.PaymentId,
-                            $"{payment.Amount} {payment.Currency} {payment.Status}"
+                            $"{Money.Display(payment.Amount, payment.Currency)} {payment.Status}"
                         )
                     );
                 }
@@ -108,7 +108,7 @@ sealed class BuyerComparison(
                             "foreign",
                             order.Is.Id.Value,
                             refund.RefundId,
-                            $"{refund.Report.Amount} {refund.Report.Currency}"
+                            Money.Display(refund.Report.Amount, refund.Report.Currency)
                         )
                     );
                 }

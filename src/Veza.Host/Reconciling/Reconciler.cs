@@ -3,6 +3,7 @@ using Npgsql;
 using Veza.Adapters.Postgres;
 using Veza.Adapters.Storage;
 using Veza.Adapters.Stripe;
+using Veza.Domain;
 
 namespace Veza.Host.Reconciling;
 
@@ -87,7 +88,7 @@ sealed class Reconciler(OurBooks ours, TransferComparison transfers, BuyerCompar
             broken.OrderId,
             "veza",
             null,
-            $"{broken.Found} {broken.Currency}",
-            $"{broken.Expected} {broken.Currency}"
+            Money.Display(broken.Found, broken.Currency),
+            Money.Display(broken.Expected, broken.Currency)
         );
 }

@@ -213,6 +213,6 @@ sealed class TransferComparison(OurBooks ours, StripeBooks stripe, TransferDesk 
             Provider,
             Name(seen),
             "",
-            $"{seen.Fact.Amount} {seen.Fact.Currency} to {seen.Fact.Destination}"
+            $"{Money.Display(seen.Fact.Amount, seen.Fact.Currency)} to {seen.Fact.Destination}"
         );
 }

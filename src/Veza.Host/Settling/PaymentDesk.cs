@@ -65,7 +65,7 @@ sealed partial class PaymentDesk(
                 LogQuarantined(payment.PaymentId, "amount_differs");
                 return new PaymentAnswer.Refused(
                     "amount_differs",
-                    $"Hyperswitch holds this payment at {payment.Amount} {payment.Currency}."
+                    $"Hyperswitch holds this payment at {Money.Display(payment.Amount, payment.Currency)}."
                 );
             case Answer<ProviderPayment>.Accepted { Receipt: var payment }:
                 await Observe(payment, new Cause(actor, answered.RequestId));

@@ -38,7 +38,11 @@ sealed partial class Gauges : BackgroundService
         var meter = meters.Create(Telemetry.Name);
         meter.CreateObservableGauge("veza.waiting", Counts, description: "What waits, by queue and state");
         meter.CreateObservableGauge("veza.oldest.age", Ages, "s", "How long the oldest in a queue waits");
-        meter.CreateObservableGauge("veza.money.pending", Money, description: "Minor units that wait");
+        meter.CreateObservableGauge(
+            "veza.money.pending",
+            Pending,
+            description: "Money that waits, in the currency's major unit: 0.05 is five cents"
+        );
         meter.CreateObservableGauge(
             "veza.alarms",
             Raised,
@@ -87,12 +91,12 @@ sealed partial class Gauges : BackgroundService
                 Telemetry.Tag("state", group.Key.State)
             ));
 
-    IEnumerable<Measurement<long>> Money() =>
+    IEnumerable<Measurement<double>> Pending() =>
         waiting
             .Where(entry => entry.Currency.Length > 0)
             .GroupBy(entry => (entry.Queue, entry.Currency))
-            .Select(group => new Measurement<long>(
-                group.Sum(entry => entry.Amount),
+            .Select(group => new Measurement<double>(
+                (double)Veza.Domain.Money.InMajor(group.Sum(entry => entry.Amount), group.Key.Currency),
                 Telemetry.Tag("queue", group.Key.Queue),
                 Telemetry.Tag("currency", group.Key.Currency)
             ));

@@ -9,7 +9,7 @@ namespace Veza.Sandbox.Demo;
 sealed class Comparison(Stage stage, Shop shop, IAnsiConsole console)
 {
     readonly Table table = new Table { Border = TableBorder.Rounded }
-        .AddColumns("", "")
+        .AddColumns("")
         .AddColumns([
             new TableColumn("Veza").RightAligned(),
             new TableColumn("Hyperswitch").RightAligned(),
@@ -38,29 +38,29 @@ sealed class Comparison(Stage stage, Shop shop, IAnsiConsole console)
                 .ToList();
             var ledger = balances.EnumerateArray().Single(entry => Text(entry, "currency") == currency);
             Row(currency, "buyers paid", Paid(ours), totals.Captured, null);
-            Row("", "buyers got back", Sum(ours, "refunded_amount"), totals.Refunded, null);
+            Row(currency, "buyers got back", Sum(ours, "refunded_amount"), totals.Refunded, null);
             Row(
-                "",
+                currency,
                 "sellers received",
                 Sum(sent.Where(IsSent), "amount"),
                 null,
                 theirs.Sum(transfer => transfer.Amount)
             );
             Row(
-                "",
+                currency,
                 "sellers gave back",
                 Sum(sent, "reversed_amount"),
                 null,
                 theirs.Sum(transfer => transfer.Reversed)
             );
             Row(
-                "",
+                currency,
                 "platform holds",
                 Account(ledger, "platform_cash"),
                 null,
                 books.Stripe.Balance(StripeBooks.Platform, currency)
             );
-            Row("", "every posting, summed", ledger.GetProperty("sum").GetInt64(), 0, 0);
+            Row(currency, "every posting, summed", ledger.GetProperty("sum").GetInt64(), 0, 0);
             CompareSellers(sent, theirs);
         }
 
@@ -83,20 +83,22 @@ sealed class Comparison(Stage stage, Shop shop, IAnsiConsole console)
         var same = theirs.Count(transfer =>
             known.TryGetValue(transfer.Id, out var sums) && sums == (transfer.Amount, transfer.Reversed)
         );
-        Row("", "transfers that agree one by one", same, null, theirs.Count);
+        Show("transfers that agree one by one", Count, same, null, theirs.Count);
         agree &= known.Count == theirs.Count;
     }
 
-    void Row(string currency, string what, long veza, long? hyperswitch, long? stripe)
+    void Row(string currency, string what, long veza, long? hyperswitch, long? stripe) =>
+        Show(what, amount => StripeCurrencies.Display(amount, currency), veza, hyperswitch, stripe);
+
+    void Show(string what, Func<long, string> words, long veza, long? hyperswitch, long? stripe)
     {
         var same = (hyperswitch ?? veza) == veza && (stripe ?? veza) == veza;
         agree &= same;
         table.AddRow(
-            currency,
             what,
-            Number(veza),
-            hyperswitch is { } paid ? Number(paid) : "",
-            stripe is { } held ? Number(held) : "",
+            words(veza),
+            hyperswitch is { } paid ? words(paid) : "",
+            stripe is { } held ? words(held) : "",
             same ? "[green]✓[/]" : "[red]✗[/]"
         );
     }
@@ -121,5 +123,5 @@ sealed class Comparison(Stage stage, Shop shop, IAnsiConsole console)
 
     static string Text(JsonElement thing, string field) => thing.GetProperty(field).GetString() ?? "";
 
-    static string Number(long amount) => amount.ToString("N0", CultureInfo.InvariantCulture);
+    static string Count(long number) => number.ToString("N0", CultureInfo.InvariantCulture);
 }
