@@ -20,7 +20,11 @@ type Waiting =
 /// What the worker does when the time has come.
 type Move =
     | Send
+    /// Look up, and send what is absent again under the same key while it lives.
     | LookUp
+    /// Stripe has refused it, in words that could also mean that it happened before. Look up; what is absent is tried
+    /// again under a new key, because Stripe repeats its stored refusal under the old one.
+    | Confirm
     /// Look up, and if nothing is found start anew under a new key: an operator has asked for it, which is the
     /// proof by hand that Stripe's rules for a stored server error ask for.
     | Prove
@@ -42,6 +46,7 @@ module Attempt =
     let again waiting due attempt = { attempt with Waiting = waiting; DueAt = due }
     let renewed attempt = { attempt with Operation = Operation.renewed attempt.Operation; Move = Send }
     let lookingUp now attempt = { again ForAnswer now attempt with Move = LookUp }
+    let confirming now attempt = { again ForAnswer now attempt with Move = Confirm }
     let isExhausted policy attempt = attempt.Retries >= policy.MaxRetries
 
     let spent policy (now: DateTimeOffset) id waiting attempt =
@@ -64,12 +69,30 @@ module Attempt =
     let postponed policy (now: DateTimeOffset) attempt =
         again ForProvider (now + Backoff.delay policy attempt.Retries) attempt
 
-    /// Proven absent. The key may be used again while it lives; after that only a new one is safe.
+    /// Whether what is proven absent now is tried again under a new key.
+    let isRenewedIfAbsent now attempt =
+        match attempt.Move with
+        | Confirm
+        | Prove -> true
+        | Send
+        | LookUp -> Operation.keyIsStale now attempt.Operation
+
+    /// Proven absent. The key may be used again while it lives, unless a refusal is stored under it; after that only a
+    /// new one is safe.
     let absent now attempt =
-        if Operation.keyIsStale now attempt.Operation then
+        if isRenewedIfAbsent now attempt then
             renewed attempt
         else
             { attempt with Move = Send }
+
+    /// The last try, proven absent. What Stripe has refused is unsent; what was only in doubt is looked up once more
+    /// before anything else is done with it.
+    let givenUp attempt =
+        match attempt.Move with
+        | Confirm -> renewed attempt
+        | Send
+        | LookUp
+        | Prove -> attempt
 
     /// An operator's fresh start. What is in doubt is looked up before anything is sent.
     let restarted now attempt =
@@ -88,6 +111,7 @@ module Attempt =
             match attempt.Move with
             | Send -> Operation.sending now attempt.Operation
             | LookUp
+            | Confirm
             | Prove -> attempt.Operation
         { again InFlight (now + lease) attempt with Operation = operation }
 
@@ -119,9 +143,10 @@ module AttemptWords =
         match move with
         | Send -> "send"
         | LookUp -> "look_up"
+        | Confirm -> "confirm"
         | Prove -> "prove"
 
-    let everyMove = [ Send; LookUp; Prove ]
+    let everyMove = [ Send; LookUp; Confirm; Prove ]
 
     /// The one of `every` that is spelled so.
     let parse what every spell (text: string | null) =

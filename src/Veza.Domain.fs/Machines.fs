@@ -49,7 +49,7 @@ module Machines =
     let private transferSignals =
         List.map TransferAnswered (answers stripeTransfer PlatformFunds)
         @ [
-            TransferAnswered(Duplicate "seen before")
+            TransferAnswered(Duplicate("seen before", false))
             TransferSeen []
             TransferSeen [ stripeTransfer ]
             TransferSeen [ stripeTransfer; certain (StripeTransferId.Parse "tr_2") ]
@@ -60,7 +60,7 @@ module Machines =
         @ List.map ReversalAnswered (answers stripeReversal SellerFunds)
         @ [
             ReversalAnswered Missing
-            ReversalAnswered(Duplicate "already reversed")
+            ReversalAnswered(Duplicate("already reversed", false))
             ReversalSeen { Ours = Some stripeReversal; AmountReversed = 40L }
             ReversalSeen { Ours = None; AmountReversed = 0L }
             ReversalSeen { Ours = None; AmountReversed = 100L }
@@ -253,7 +253,7 @@ module Machines =
             Signals =
                 List.map PayoutAnswered (answers (sight IsPending) PlatformFunds)
                 @ [
-                    PayoutAnswered(Duplicate "seen before")
+                    PayoutAnswered(Duplicate("seen before", false))
                     PayoutSeen []
                     PayoutSeen [ sight IsPending ]
                     PayoutSeen [ sight IsPending; sight IsPaid ]

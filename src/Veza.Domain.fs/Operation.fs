@@ -54,9 +54,11 @@ type Answer<'receipt> =
     | InDoubt of Doubt: Doubt
     /// The object that was to be changed does not exist.
     | Missing
-    /// The provider has already seen something like it: key used with other parameters, already reversed, more
-    /// than is left. Only a look at the provider's books tells what.
-    | Duplicate of Message: string
+    /// A refusal in words that could also mean that it has happened before: already reversed, more than is left. Only
+    /// a look at the provider's books tells what. `Replayed`: as for any refusal.
+    | Duplicate of Message: string * Replayed: bool
+    /// The key was used before with other parameters, so nothing of ours will ever happen under it.
+    | KeyReused of Message: string
 
 /// What we know of a request under one key.
 type Certainty =
@@ -78,6 +80,9 @@ type NextStep<'receipt> =
     | AskAgain of Doubt: Doubt
     /// It may have happened and the key can no longer tell; look into the provider's books first.
     | LookUpFirst
+    /// Look into the books too. What they do not show is refused for certain: the provider would only repeat its
+    /// refusal under this key, so another try needs a new one.
+    | LookUpRefusal of Message: string
     | Gone
 
 module Operation =
@@ -103,14 +108,16 @@ module Operation =
         | Sent(first, sends) -> { operation with Certainty = Sent(first, sends - 1) }
         | Unsent -> operation
 
-    let private isReplay operation =
+    /// Whether an earlier request under the key may still be under way.
+    let isReplay operation =
         match operation.Certainty with
         | Unsent -> false
         | Sent(_, sends) -> sends > 1
 
     /// The decision table for a POST to Stripe (its idempotency rules: docs.stripe.com/error-low-level).
     /// A refusal settles the matter only on the first send, or when Stripe says that it replays its stored
-    /// answer; on any other repeat it says nothing about what the first request did.
+    /// answer; on any other repeat it says nothing about what the first request did. Then the key stays: if the refusal
+    /// is stored under it, the next answer is a replay and says so.
     let next now operation answer =
         match answer with
         | Accepted receipt -> Done receipt
@@ -124,4 +131,9 @@ module Operation =
             else
                 AskAgain doubt
         | Missing -> Gone
-        | Duplicate _ -> LookUpFirst
+        | Duplicate(message, replayed) ->
+            if replayed || not (isReplay operation) then
+                LookUpRefusal message
+            else
+                LookUpFirst
+        | KeyReused message -> LookUpRefusal message

@@ -34,7 +34,9 @@ module OperationTable =
         "a server error that is stored under the key", InDoubt StoredServerError
         "yes, unreadable", InDoubt Unreadable
         "the object does not exist", Missing
-        "seen before, or already done", Duplicate "already"
+        "no, in words that may mean that it was done before", Duplicate("already", false)
+        "the same, replayed from the first request", Duplicate("already", true)
+        "the key was used with other parameters", KeyReused "reused"
     ]
 
     let private stepText (step: NextStep<string>) =
@@ -43,7 +45,9 @@ module OperationTable =
         | Declined _ -> "declined: another try needs a new key"
         | Hindered _ -> "the same again, under the same key; no retry is spent"
         | AskAgain _ -> "the same again, under the same key; a retry is spent"
-        | LookUpFirst -> "look into the provider's books first"
+        | LookUpFirst ->
+            "look into the provider's books first; absent: the same again, under the same key while it lives"
+        | LookUpRefusal _ -> "look into the provider's books first; absent: another try needs a new key"
         | Gone -> "given up: for a person"
 
     let all = [

@@ -101,7 +101,7 @@ module PayoutWords =
         | PayoutAnswered(Denied _) -> "payout_refused"
         | PayoutAnswered(NotExecuted _) -> "payout_not_executed"
         | PayoutAnswered(Answer.InDoubt _) -> "payout_in_doubt"
-        | PayoutAnswered(Missing | Duplicate _) -> "payout_duplicate"
+        | PayoutAnswered(Missing | Duplicate _ | KeyReused _) -> "payout_duplicate"
         | PayoutSeen [] -> "payout_not_found"
         | PayoutSeen [ _ ] -> "payout_found"
         | PayoutSeen(_ :: _ :: _) -> "several_payouts_found"
@@ -178,8 +178,11 @@ module Payout =
         | AskAgain _ ->
             let attempt = Attempt.spent rules.Trying now payout.id.Value ForAnswer attempt
             payout |> becomes (Requested attempt)
-        | LookUpFirst
-        | Gone -> payout |> becomes (Requested(Attempt.lookingUp now attempt))
+        | LookUpFirst -> payout |> becomes (Requested(Attempt.lookingUp now attempt))
+        | Gone when Operation.isReplay attempt.Operation ->
+            payout |> becomes (Requested(Attempt.lookingUp now attempt))
+        | LookUpRefusal _
+        | Gone -> payout |> becomes (Requested(Attempt.confirming now attempt))
 
     let private seen rules now attempt found payout =
         match found with
@@ -187,7 +190,8 @@ module Payout =
         | _ :: _ :: _ -> payout |> becomes (InDoubt attempt)
         | [] when attempt.Move.IsProve ->
             payout |> becomes (Requested(Attempt.again Due now (Attempt.renewed attempt)))
-        | [] when Attempt.isExhausted rules.Trying attempt -> payout |> becomes (InDoubt attempt)
+        | [] when Attempt.isExhausted rules.Trying attempt ->
+            payout |> becomes (InDoubt(Attempt.givenUp attempt))
         | [] ->
             let attempt = Attempt.absent now attempt
             payout |> becomes (Requested(Attempt.spent rules.Trying now payout.id.Value ForRetry attempt))
@@ -226,6 +230,7 @@ module Payout =
             match attempt.Move with
             | Send -> Some(SendPayout(key payout attempt))
             | LookUp
+            | Confirm
             | Prove -> Some(FindPayout(key payout attempt))
         | Pending(id, _)
         | InTransit(id, _) -> Some(AskAbout id)

@@ -218,12 +218,14 @@ module Transfer =
             match attempt.Move with
             | Send -> Some(SendTransfer(transfer.Sendable, sendKey transfer attempt))
             | LookUp
+            | Confirm
             | Prove -> Some(FindTransfer(sendKey transfer attempt))
         | ReversalPending(Named stripeId, taking) ->
             let key = reversalKey transfer taking
             match taking.Attempt.Move with
             | Send -> Some(SendReversal(stripeId, taking.Claim.Amount - taking.Adopted, key))
             | LookUp
+            | Confirm
             | Prove -> Some(FindReversal(stripeId, key))
         | ReversalPending(Unnamed, _) -> Some ReportMissingId
         | Completed _

@@ -14,6 +14,10 @@ module internal TransferSteps =
         transfer
         |> troubled { Cause = OtherCause; Code = "in_doubt"; Message = $"No definite answer (%A{doubt})." }
 
+    /// In Stripe's words, until its books have told what they mean.
+    let refusedFor message transfer =
+        transfer |> troubled { Cause = OtherCause; Code = "invalid_request_error"; Message = message }
+
     let spent policy now (transfer: Transfer) waiting attempt =
         Attempt.spent policy now transfer.id.Value waiting attempt
 
@@ -165,15 +169,17 @@ module internal TransferSteps =
             doubting doubt transfer |> stays (Pending(lookingUp now attempt))
         | AskAgain doubt ->
             doubting doubt transfer |> stays (Pending(spent rules.Sending now transfer ForAnswer attempt))
-        | LookUpFirst
-        | Gone -> transfer |> stays (Pending(lookingUp now attempt))
+        | LookUpFirst -> transfer |> stays (Pending(lookingUp now attempt))
+        | LookUpRefusal message -> transfer |> refusedFor message |> stays (Pending(confirming now attempt))
+        | Gone when Operation.isReplay attempt.Operation -> transfer |> stays (Pending(lookingUp now attempt))
+        | Gone -> transfer |> stays (Pending(confirming now attempt))
 
     let sendSeen rules now attempt found transfer =
         match found with
         | [ stripeId ] -> sent now stripeId transfer
         | [] when attempt.Move.IsProve -> transfer |> stays (Pending(again Due now (renewed attempt)))
         | [] when isExhausted rules.Sending attempt ->
-            transfer |> stays (PermanentlyFailed(SendingFailed attempt, RetriesExhausted))
+            transfer |> stays (PermanentlyFailed(SendingFailed(givenUp attempt), RetriesExhausted))
         | [] -> transfer |> stays (Pending(spent rules.Sending now transfer ForRetry (absent now attempt)))
         | _ :: _ :: _ -> transfer |> stays (PermanentlyFailed(SendingFailed attempt, SeveralFound))
 
@@ -212,18 +218,19 @@ module internal TransferSteps =
             let attempt = spent rules.Reversing now transfer ForAnswer taking.Attempt
             doubting doubt transfer |> stays (waiting receipt taking attempt)
         | LookUpFirst -> transfer |> stays (waiting receipt taking (lookingUp now taking.Attempt))
+        | LookUpRefusal message ->
+            transfer |> refusedFor message |> stays (waiting receipt taking (confirming now taking.Attempt))
         | Gone -> transfer |> stays (PermanentlyFailed(ReversingFailed(receipt, taking), TransferMissing))
 
     /// Stripe's books do not show our reversal.
     let private reversalAbsent rules now receipt taking transfer =
         let attempt = taking.Attempt
-        let isAnew = attempt.Move.IsProve || Operation.keyIsStale now attempt.Operation
-
-        if taking.Kept.IsSome && isAnew then
+        if taking.Kept.IsSome && isRenewedIfAbsent now attempt then
             transfer |> letGo now receipt taking
         elif attempt.Move.IsProve then
             transfer |> stays (waiting receipt taking (again Due now (renewed attempt)))
         elif isExhausted rules.Reversing attempt then
+            let taking = { taking with Attempt = givenUp attempt }
             transfer |> stays (PermanentlyFailed(ReversingFailed(receipt, taking), RetriesExhausted))
         else
             let attempt = spent rules.Reversing now transfer ForRetry (absent now attempt)

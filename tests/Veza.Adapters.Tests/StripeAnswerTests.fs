@@ -99,7 +99,7 @@ let tests =
                     | Some(SendTransfer(amount, key)) ->
                         let! _ = wire.Connect.Send(transfer, amount, key, none)
                         let! other = wire.Connect.Send(transfer, amount - 1L, key, none)
-                        Expect.equal (describe other.Answer) "duplicate" ""
+                        Expect.equal (describe other.Answer) "key reused" ""
                     | duty -> failtest $"{duty}"
                 })
             play "a stored refusal is replayed, and says so" (fun wire ->
@@ -189,6 +189,17 @@ let tests =
                         let! answer = reverse wire transfer
                         Expect.equal (describe answer) expected ""
                     })
+            play "a stored refusal without a code is replayed, and says so" (fun wire ->
+                task {
+                    let! transfer = toReverse wire 20_00L
+                    wire.World.Faults.Add(Fault("*", FaultMode.ErrorStored, Times = 1, Status = 400))
+                    let! first = reverse wire transfer
+                    let! again = reverse wire transfer
+                    Expect.equal
+                        (describe first, describe again)
+                        ("duplicate", "duplicate, replayed")
+                        "only another key will do"
+                })
             play "already fully reversed, and more than is left, have no code: the list decides" (fun wire ->
                 task {
                     for byHand in [ 50_00L; 40_00L ] do

@@ -39,7 +39,9 @@ let describe (answer: Answer<'receipt>) =
     | NotExecuted hindrance -> $"not executed: %A{hindrance}"
     | Answer.InDoubt doubt -> $"in doubt: %A{doubt}"
     | Missing -> "missing"
-    | Duplicate _ -> "duplicate"
+    | Duplicate(_, false) -> "duplicate"
+    | Duplicate(_, true) -> "duplicate, replayed"
+    | KeyReused _ -> "key reused"
 
 /// A world of its own for each test, with one seller and some money.
 type Wire(sandbox: SandboxServer, handler: HttpMessageHandler, stripeUrl: string, hyperswitchUrl: string) =

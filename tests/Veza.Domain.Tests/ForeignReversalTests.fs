@@ -98,7 +98,7 @@ let tests =
             Expect.equal
                 (movedBy half [
                     noticed None 80_00L
-                    Hears(ReversalAnswered(Duplicate "more"))
+                    Hears(ReversalAnswered(Duplicate("more", false)))
                     Taken
                     seen None 80_00L
                 ])
@@ -115,7 +115,7 @@ let tests =
                 accepted
                 refunded 1 50_00L
                 Taken
-                Hears(ReversalAnswered(Duplicate "more"))
+                Hears(ReversalAnswered(Duplicate("more", false)))
                 Taken
             ]
             let partly = half @ [ seen None 30_00L; Taken ]
@@ -131,7 +131,7 @@ let tests =
                     [ ReturnedUnasked 50_00L ]
                     "20 of the 100 may be ours"
             }
-            let looking = partly @ [ Hears(ReversalAnswered(Duplicate "more")); Taken ]
+            let looking = partly @ [ Hears(ReversalAnswered(Duplicate("more", false))); Taken ]
             test "it adopts the rest as well, and no more than that" {
                 let story = looking @ [ seen None 65_00L ]
                 Expect.equal (settled story) [ 50_00L, Returned(None, 50_00L) ] ""
@@ -149,7 +149,7 @@ let tests =
                     accepted
                     refunded 1 1L
                     Taken
-                    Hears(ReversalAnswered(Duplicate "more"))
+                    Hears(ReversalAnswered(Duplicate("more", false)))
                     Taken
                 ]
                 Expect.equal (settled (owed @ [ seen None 1L ])) [ 1L, Returned(None, 1L) ] ""
@@ -181,7 +181,7 @@ let tests =
             becomes "permanently_failed" (givenUp @ [ noticed None 99_99L ])
         }
         test "what an adopted claim gives up goes back to the credit" {
-            let partly = due @ [ Hears(ReversalAnswered(Duplicate "more")); Taken; seen None 30_00L ]
+            let partly = due @ [ Hears(ReversalAnswered(Duplicate("more", false))); Taken; seen None 30_00L ]
             let less = partly @ [ Hears(ClaimResized(claim 1 20_00L)) ]
             Expect.equal (settled less) [ 20_00L, Returned(None, 20_00L) ] ""
             Expect.equal (tell less).Transfer.Foreign 10_00L ""
@@ -190,7 +190,7 @@ let tests =
             Expect.equal (tell none).Transfer.Foreign 30_00L ""
         }
         test "written off, what others took is the seller's credit" {
-            let partly = due @ [ Hears(ReversalAnswered(Duplicate "more")); Taken; seen None 30_00L ]
+            let partly = due @ [ Hears(ReversalAnswered(Duplicate("more", false))); Taken; seen None 30_00L ]
             let stuck = partly @ [ Taken; Hears(ReversalAnswered Missing); Hears WriteOffRequested ]
             Expect.equal (tell stuck).Transfer.Foreign 30_00L ""
             Expect.contains (tell stuck).Movements (ClaimForgiven 100_00L) "the claim is given up whole"

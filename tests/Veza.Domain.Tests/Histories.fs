@@ -80,7 +80,9 @@ let private answers receipt cause =
         InDoubt NoAnswer
         InDoubt StoredServerError
         Missing
-        Duplicate "seen before"
+        Duplicate("seen before", false)
+        Duplicate("seen before", true)
+        KeyReused "other parameters"
     ]
 
 let private signal =

@@ -110,7 +110,8 @@ type Machines =
                     NotExecuted KeyInUse
                     Answer.InDoubt NoAnswer
                     Answer.InDoubt StoredServerError
-                    Duplicate "seen"
+                    Duplicate("seen", false)
+                    KeyReused "other parameters"
                     Missing
                 ]
                 |> Gen.map (PayoutAnswered >> PayoutHears)

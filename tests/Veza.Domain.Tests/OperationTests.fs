@@ -29,14 +29,22 @@ let tests =
             test "a stored server error is looked up, because the key only repeats it" {
                 Expect.equal (next firstSend (InDoubt StoredServerError)) LookUpFirst ""
             }
-            test "already done, or a key used with other parameters, is looked up" {
-                Expect.equal (next firstSend (Duplicate "already")) LookUpFirst ""
+            test
+                "already done, or a key used with other parameters, is looked up, and the key has had its day" {
+                Expect.equal (next firstSend (Duplicate("already", false))) (LookUpRefusal "already") ""
+                Expect.equal (next firstSend (KeyReused "other")) (LookUpRefusal "other") ""
             }
             test "a missing object is gone" { Expect.equal (next firstSend Missing) Gone "" }
         ]
         testList "on a repeat" [
             test "a refusal that is not replayed says nothing of the first send" {
                 Expect.equal (next replay (Denied(refusal, false))) LookUpFirst ""
+            }
+            test
+                "already done settles nothing either, unless it is replayed; a key used otherwise is of no use" {
+                Expect.equal (next replay (Duplicate("already", false))) LookUpFirst ""
+                Expect.equal (next replay (Duplicate("already", true))) (LookUpRefusal "already") ""
+                Expect.equal (next replay (KeyReused "other")) (LookUpRefusal "other") ""
             }
             test "a replayed refusal settles it" {
                 Expect.equal (next replay (Denied(refusal, true))) (Declined refusal) ""

@@ -69,12 +69,17 @@ let waiting =
             becomes "pending" [ Taken; stored ]
             Expect.equal (attemptAfter [ Taken; stored ]).Move LookUp ""
             Expect.equal (waits [ Taken; stored; Taken; Hears LookUpFailed ]) (ForProvider, policy.Base) ""
-            let duplicate = due @ [ Hears(ReversalAnswered(Duplicate "seen")); Taken ]
+            let duplicate = due @ [ Hears(ReversalAnswered(Duplicate("seen", false))); Taken ]
             Expect.equal (waits (duplicate @ [ Hears LookUpFailed ])) (ForProvider, policy.Base) ""
         }
         test "what the key can no longer tell is looked up, reversals too" {
-            for answer in [ Duplicate "seen"; InDoubt StoredServerError ] do
-                Expect.equal (attemptAfter (due @ [ Hears(ReversalAnswered answer) ])).Move LookUp $"{answer}"
+            for answer, move in
+                [
+                    Duplicate("seen", false), Confirm
+                    KeyReused "reused", Confirm
+                    InDoubt StoredServerError, LookUp
+                ] do
+                Expect.equal (attemptAfter (due @ [ Hears(ReversalAnswered answer) ])).Move move $"{answer}"
                 Expect.equal
                     (waits (due @ [ Hears(ReversalAnswered answer) ]))
                     (ForAnswer, TimeSpan.Zero)
@@ -91,8 +96,10 @@ let waiting =
             Expect.equal (sentAs lookedUp) (sentAs [ Taken ]) "the key lives"
             let old = [ Taken; noAnswer; Passes(24 * 60); Taken; notFound ]
             Expect.notEqual (sentAs old) (sentAs [ Taken ]) "a forgotten key pays twice"
-            let seenNone = due @ [ Hears(ReversalAnswered(Duplicate "seen")); Taken; seen None 0L ]
+            let seenNone = due @ [ Hears(ReversalAnswered(InDoubt StoredServerError)); Taken; seen None 0L ]
             Expect.equal (sentAs seenNone) (sentAs due) "the reversal's key lives"
+            let refused = due @ [ Hears(ReversalAnswered(Duplicate("seen", false))); Taken; seen None 0L ]
+            Expect.notEqual (sentAs refused) (sentAs due) "a refusal is stored under the key"
             let late =
                 due @ [ Hears(ReversalAnswered(InDoubt NoAnswer)); Passes(24 * 60); Taken; seen None 0L ]
             Expect.notEqual (sentAs late) (sentAs due) "and then it does not"
@@ -229,7 +236,7 @@ let contradictions =
                 accepted
                 refunded 1 1L
                 Taken
-                Hears(ReversalAnswered(Duplicate "x"))
+                Hears(ReversalAnswered(Duplicate("x", false)))
                 Taken
             ]
             Expect.equal (tell (cent @ [ seen None 1L ])).Transfer.Returned 1L ""
@@ -375,7 +382,7 @@ let resizing =
             Expect.equal (settled (stuck @ [ Hears WriteOffRequested ])) [ 100_00L, Dropped, None ] ""
         }
         test "covered by somebody's reversal by hand, it is settled by that" {
-            let partly = due @ [ Hears(ReversalAnswered(Duplicate "more")); Taken; seen None 30_00L ]
+            let partly = due @ [ Hears(ReversalAnswered(Duplicate("more", false))); Taken; seen None 30_00L ]
             Expect.isEmpty (movedBy partly [ resized 1 20_00L ]) "it was posted when it was seen"
             becomes "completed" (partly @ [ resized 1 30_00L ])
             becomes "reversal_pending" (partly @ [ resized 1 30_01L ])

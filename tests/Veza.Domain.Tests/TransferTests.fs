@@ -126,12 +126,16 @@ let refunding =
                 Expect.isGreaterThanOrEqual attempt.DueAt (now + policy.Base) "not before its backoff"
             }
             test "already reversed by us is reversed" {
-                due @ [ Hears(ReversalAnswered(Duplicate "already")); Taken; seen (Some(trr 9)) 100_00L ]
+                due
+                @ [ Hears(ReversalAnswered(Duplicate("already", false))); Taken; seen (Some(trr 9)) 100_00L ]
                 |> becomes "reversed"
             }
             test "already reversed by somebody else is adopted" {
                 let story =
-                    tell (due @ [ Hears(ReversalAnswered(Duplicate "already")); Taken; seen None 100_00L ])
+                    tell (
+                        due
+                        @ [ Hears(ReversalAnswered(Duplicate("already", false))); Taken; seen None 100_00L ]
+                    )
                 Expect.equal (TransferWords.status story.Transfer.Status) "reversed" "the money is back"
                 Expect.equal
                     story.Transfer.Settled
@@ -140,7 +144,9 @@ let refunding =
             }
             test "reversed in part by somebody else: the rest is still taken" {
                 let story =
-                    tell (due @ [ Hears(ReversalAnswered(Duplicate "more")); Taken; seen None 30_00L ])
+                    tell (
+                        due @ [ Hears(ReversalAnswered(Duplicate("more", false))); Taken; seen None 30_00L ]
+                    )
                 match Transfer.duty story.Transfer with
                 | Some(SendReversal(_, amount, _)) -> Expect.equal amount 70_00L "what is not covered"
                 | duty -> failtest $"{duty}"

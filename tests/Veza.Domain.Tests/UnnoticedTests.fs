@@ -72,7 +72,7 @@ let transfers =
                 refunded 1 50_00L
                 refunded 2 20_00L
                 Taken
-                Hears(ReversalAnswered(Duplicate "more"))
+                Hears(ReversalAnswered(Duplicate("more", false)))
                 Taken
                 seen None 30_00L
             ]

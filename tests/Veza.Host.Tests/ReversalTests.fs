@@ -54,6 +54,8 @@ let private misfortunes = [
         Status = 400,
         Code = "processing_error"
     )
+    "a refusal without a code, which Stripe stores and repeats under the same key",
+    Fault("stripe.reversals.create", FaultMode.ErrorStored, Times = 2, Status = 400)
 ]
 
 [<Tests>]
@@ -156,6 +158,22 @@ let tests =
                 scene.World.Faults.Add(
                     Fault(
                         "stripe.reversals.create",
+                        FaultMode.ErrorBefore,
+                        Status = 404,
+                        Code = "resource_missing"
+                    )
+                )
+                let! answer = scene.Refund(order, "")
+                do! scene.RefundIs(answer.Text "id", "succeeded")
+                do! permanently "transfer_missing" scene order
+            })
+        play "a missing transfer that is looked up is not looked up for ever" [] (fun scene ->
+            task {
+                let! order = scene.SettledOrder()
+                scene.World.Faults.Add(Fault("stripe.reversals.create", FaultMode.ErrorStored, Times = 2))
+                scene.World.Faults.Add(
+                    Fault(
+                        "stripe.transfers.get",
                         FaultMode.ErrorBefore,
                         Status = 404,
                         Code = "resource_missing"

@@ -286,7 +286,7 @@ public sealed class HyperswitchClient(HttpClient http, string? profileId)
                 429 => Answer<T>.NewNotExecuted(Hindrance.RateLimited),
                 // Busy: somebody holds the lock of this payment. Its message speaks of webhooks.
                 422 when refusal?.Code == "HE_00" => Answer<T>.NewNotExecuted(Hindrance.ObjectLocked),
-                400 when refusal?.Code == "HE_01" => Answer<T>.NewDuplicate(refusal.Message),
+                400 when refusal?.Code == "HE_01" => Answer<T>.NewDuplicate(refusal.Message, false),
                 >= 400 and < 500 => Answer<T>.NewDenied(refusal ?? Unnamed(status), false),
                 _ => Answer<T>.NewInDoubt(Doubt.ServerError),
             };

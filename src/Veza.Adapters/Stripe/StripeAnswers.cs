@@ -48,15 +48,19 @@ static class StripeAnswers
             // Not Stripe's own words: something between us and Stripe has answered.
             _ when failure.StripeError is null => Answer<T>.NewInDoubt(Doubt.Unreadable),
             404 when asked == Asked.Reversal && code == "resource_missing" => Answer<T>.Missing,
-            400 when failure.StripeError.Type == "idempotency_error" => Answer<T>.NewDuplicate(
+            400 when failure.StripeError.Type == "idempotency_error" => Answer<T>.NewKeyReused(
                 failure.Message
             ),
             // "Already reversed" and "more than is left" have no code. Stripe's list of reversals decides.
             400 when asked == Asked.Reversal && code is null && !SpeaksOfFunds(failure) =>
-                Answer<T>.NewDuplicate(failure.Message),
+                Answer<T>.NewDuplicate(failure.Message, IsReplayed(failure)),
             _ => Answer<T>.NewDenied(Refusal(failure, asked), IsReplayed(failure)),
         };
     }
+
+    /// <summary>The object that was asked about does not exist: Stripe itself says so.</summary>
+    public static bool IsMissing(StripeException failure) =>
+        (int)failure.HttpStatusCode == 404 && failure.StripeError?.Code == "resource_missing";
 
     static Refusal Refusal(StripeException failure, Asked asked)
     {

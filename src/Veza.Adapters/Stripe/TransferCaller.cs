@@ -20,6 +20,7 @@ public sealed class TransferCaller(StripeConnect stripe)
                 LookUp(
                     async () =>
                         TransferSignal.NewTransferSeen([.. await stripe.Find(transfer, cancellation)]),
+                    isOfReversal: false,
                     cancellation
                 ),
             sendReversal: async (stripeId, amount, key) =>
@@ -33,16 +34,27 @@ public sealed class TransferCaller(StripeConnect stripe)
                         TransferSignal.NewReversalSeen(
                             await stripe.FindReversal(stripeId, key, cancellation)
                         ),
+                    isOfReversal: true,
                     cancellation
                 ),
             reportMissingId: () => Task.FromResult(new Heard(TransferSignal.StripeIdMissing, null))
         );
 
-    static async Task<Heard> LookUp(Func<Task<TransferSignal>> look, CancellationToken cancellation)
+    /// <param name="isOfReversal">A transfer that is not there cannot be reversed, however often it is asked for.</param>
+    static async Task<Heard> LookUp(
+        Func<Task<TransferSignal>> look,
+        bool isOfReversal,
+        CancellationToken cancellation
+    )
     {
         try
         {
             return new Heard(await look(), null);
+        }
+        catch (global::Stripe.StripeException error) when (isOfReversal && StripeAnswers.IsMissing(error))
+        {
+            var missing = TransferSignal.NewReversalAnswered(Answer<StripeReversalId>.Missing);
+            return new Heard(missing, StripeAnswers.RequestId(error));
         }
         catch (Exception error) when (StripeConnect.IsPassing(error, cancellation))
         {
