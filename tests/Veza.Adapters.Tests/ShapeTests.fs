@@ -96,6 +96,14 @@ let tests =
                 let! balance = get wire "/stripe/v1/balance" "acct_ada"
                 do! conforms "stripe-connect.json" "balance" balance
             })
+        shape "of a dispute at Hyperswitch" (fun wire ->
+            task {
+                let! order = paid wire
+                let payment = (PaymentId.For order.Id).Value
+                let id = wire.World.Hyperswitch.Dispute(payment, Nullable(), false)
+                let! dispute = get wire $"/hyperswitch/disputes/{id}" ""
+                do! conforms "hyperswitch-v1.json" "DisputeResponse" dispute
+            })
         shape "of an error at Stripe" (fun wire ->
             task {
                 use http = new HttpClient()

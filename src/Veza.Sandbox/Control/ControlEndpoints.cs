@@ -1,6 +1,7 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using System.Text.Json.Serialization;
+using Veza.Sandbox.Hyperswitch;
 using Veza.Sandbox.Stripe;
 
 namespace Veza.Sandbox.Control;
@@ -17,7 +18,13 @@ static class ControlEndpoints
 
     sealed record Jump(double Hours);
 
-    sealed record Fate(Hyperswitch.RefundFate Outcome, int Times = 1);
+    enum RefundConclusion
+    {
+        Succeeded,
+        Failed,
+    }
+
+    sealed record Fate(RefundFate Outcome, int Times = 1);
 
     sealed record TopUp(string Currency, long Amount);
 
@@ -31,9 +38,17 @@ static class ControlEndpoints
 
     sealed record PayoutHabit(double? ArrivesAfterSeconds);
 
-    sealed record Raised(string PaymentId, long? Amount = null, bool Inquiry = false);
+    sealed record Raised(
+        string PaymentId,
+        long? Amount = null,
+        bool Inquiry = false,
+        DisputeStage? Stage = null,
+        DisputeWebhooks Webhooks = DisputeWebhooks.Both
+    );
 
-    sealed record Ruled(string Outcome);
+    sealed record Conclusion(RefundConclusion Status);
+
+    sealed record Card(string CardNumber);
 
     sealed record HandRefund(string PaymentId, long Amount);
 
@@ -115,13 +130,28 @@ static class ControlEndpoints
             (HttpRequest request) =>
                 Answered<Raised>(
                     request,
-                    raised => world.Hyperswitch.Dispute(raised.PaymentId, raised.Amount, raised.Inquiry)
+                    raised =>
+                        world.Hyperswitch.Dispute(
+                            raised.PaymentId,
+                            raised.Amount,
+                            raised.Stage ?? (raised.Inquiry ? DisputeStage.PreDispute : DisputeStage.Dispute),
+                            raised.Webhooks
+                        )
                 )
         );
         control.MapPost(
             "/disputes/{id}",
             (string id, HttpRequest request) =>
-                Found<Ruled>(request, ruled => world.Hyperswitch.Rule(id, ruled.Outcome))
+                Read<DisputeChange>(
+                    request,
+                    change =>
+                        world.Hyperswitch.Change(id, change) switch
+                        {
+                            null => Results.NotFound(),
+                            true => Results.NoContent(),
+                            false => Results.Conflict(),
+                        }
+                )
         );
         MapDashboard(control, world);
         control.MapPost(
@@ -155,6 +185,19 @@ static class ControlEndpoints
             "/refunds",
             (HttpRequest request) =>
                 With<Fate>(request, fate => world.Hyperswitch.Decide(fate.Outcome, fate.Times))
+        );
+        control.MapPost(
+            "/refunds/{id}",
+            (string id, HttpRequest request) =>
+                Found<Conclusion>(
+                    request,
+                    told => world.Hyperswitch.Conclude(id, told.Status == RefundConclusion.Succeeded)
+                )
+        );
+        control.MapPost(
+            "/payments/{id}/card",
+            (string id, HttpRequest request) =>
+                Found<Card>(request, card => world.Hyperswitch.ReplaceCardOf(id, card.CardNumber))
         );
         control.MapPost(
             "/refunds/{id}/return",

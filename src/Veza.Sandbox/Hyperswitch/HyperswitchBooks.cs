@@ -4,7 +4,7 @@ using Veza.Sandbox.Stripe;
 namespace Veza.Sandbox.Hyperswitch;
 
 /// <summary>What buyers paid and got back, as Hyperswitch v1 keeps it; its connector is the simulated Stripe.</summary>
-public sealed class HyperswitchBooks(
+public sealed partial class HyperswitchBooks(
     TimeProvider clock,
     StripeBooks stripe,
     StripeChargeBooks charges,
@@ -48,7 +48,6 @@ public sealed class HyperswitchBooks(
     readonly Lock gate = new();
     readonly Dictionary<string, Payment> payments = [];
     readonly Dictionary<string, Refund> refunds = [];
-    readonly Dictionary<string, Dispute> disputes = [];
     readonly Queue<RefundFate> fates = new();
     readonly HashSet<string> published = [];
 
@@ -155,6 +154,21 @@ public sealed class HyperswitchBooks(
         }
     }
 
+    /// <summary>The same for the method that was used for a payment. False if none was kept.</summary>
+    public bool ReplaceCardOf(string payment, string card)
+    {
+        lock (gate)
+        {
+            if (!payments.TryGetValue(payment, out var paid) || paid.Method is not { } method)
+            {
+                return false;
+            }
+
+            ReplaceCard(method, card);
+            return true;
+        }
+    }
+
     /// <summary>The buyer pays, or tries to: a card number ending in 0002 is declined.</summary>
     public HyperswitchAnswer Confirm(string id, string card)
     {
@@ -245,7 +259,10 @@ public sealed class HyperswitchBooks(
             var before = refunds
                 .Values.Where(known => known.Payment == payment && known.Status != "failed")
                 .Sum(known => known.Amount);
-            if (before + amount > payment.Amount)
+            var lost = disputes
+                .Values.Where(dispute => dispute.Payment == payment && dispute.IsLost)
+                .Sum(dispute => dispute.AtStripe.Amount);
+            if (before + lost + amount > payment.Amount)
             {
                 return HyperswitchAnswer.Error(400, "IR_13", "The refund amount exceeds the amount captured");
             }
@@ -314,19 +331,14 @@ public sealed class HyperswitchBooks(
                 Finish(refund);
                 break;
             case RefundFate.Failed:
-                refund.Status = "failed";
-                refund.ErrorCode = "refund_declined";
-                Publish("refund_failed", refund.Id, "refund_details", refund.ToJson());
+                Refuse(refund);
                 break;
             case RefundFate.LaterSucceeded:
                 _ = Task.Delay(TimeSpan.FromMilliseconds(20))
                     .ContinueWith(
                         _ =>
                         {
-                            lock (gate)
-                            {
-                                Finish(refund);
-                            }
+                            Conclude(refund.Id, true);
                         },
                         TaskScheduler.Default
                     );
@@ -336,133 +348,18 @@ public sealed class HyperswitchBooks(
         }
     }
 
+    void Refuse(Refund refund)
+    {
+        refund.Status = "failed";
+        refund.ErrorCode = "refund_declined";
+        Publish("refund_failed", refund.Id, "refund_details", refund.ToJson());
+    }
+
     void Finish(Refund refund)
     {
         refund.Status = "succeeded";
         charges.Refund(refund.Id, refund.Payment.ConnectorId, refund.Payment.Currency, refund.Amount);
         Publish("refund_succeeded", refund.Id, "refund_details", refund.ToJson());
-    }
-
-    /// <summary>
-    /// The buyer's bank sends a refund back that had succeeded: Hyperswitch overwrites the success. False if there
-    /// is no such refund.
-    /// </summary>
-    public bool Return(string id)
-    {
-        lock (gate)
-        {
-            if (!refunds.TryGetValue(id, out var refund) || refund.Status != "succeeded")
-            {
-                return false;
-            }
-
-            refund.Status = "failed";
-            refund.ErrorCode = "refund_returned";
-            charges.Fail(refund.Id, "lost_or_stolen_card");
-            Publish("refund_failed", refund.Id, "refund_details", refund.ToJson());
-            return true;
-        }
-    }
-
-    /// <summary>
-    /// The same at Stripe only: Hyperswitch does not understand <c>refund.failed</c> and goes on saying "succeeded".
-    /// False if there is no such refund.
-    /// </summary>
-    public bool ReturnUnnoticed(string id)
-    {
-        lock (gate)
-        {
-            return refunds.TryGetValue(id, out var refund)
-                && refund.Status == "succeeded"
-                && charges.Fail(refund.Id, "expired_or_canceled_card");
-        }
-    }
-
-    /// <summary>The same for one of those that have succeeded. False if there is none.</summary>
-    public bool ReturnAny(int chance)
-    {
-        List<string> succeeded;
-        lock (gate)
-        {
-            succeeded =
-            [
-                .. refunds.Values.Where(refund => refund.Status == "succeeded").Select(refund => refund.Id),
-            ];
-        }
-
-        return succeeded.Count > 0 && Return(succeeded[chance % succeeded.Count]);
-    }
-
-    /// <summary>Somebody refunds at the dashboard. Null if the payment cannot give so much back.</summary>
-    public string? RefundByHand(string payment, long amount)
-    {
-        var answer = CreateRefund(new JsonObject { ["payment_id"] = payment, ["amount"] = amount });
-        return answer.Status == 200 && answer.Body["refund_id"] is { } id ? id.GetValue<string>() : null;
-    }
-
-    /// <summary>A bank disputes a payment. Null if there is no such payment.</summary>
-    public string? Dispute(string payment, long? amount, bool isInquiry)
-    {
-        lock (gate)
-        {
-            if (!payments.TryGetValue(payment, out var disputed) || !disputed.IsPaid)
-            {
-                return null;
-            }
-
-            var claimed = charges.Dispute(
-                disputed.ConnectorId,
-                disputed.Currency,
-                amount ?? disputed.Amount,
-                isInquiry
-            );
-            var dispute = new Dispute($"dis_{++serial:D26}", disputed, claimed)
-            {
-                Stage = isInquiry ? "pre_dispute" : "dispute",
-            };
-            disputes.Add(dispute.Id, dispute);
-            Publish("dispute_opened", dispute.Id, "dispute_details", dispute.ToJson());
-            return dispute.Id;
-        }
-    }
-
-    /// <summary>The bank decides. False if there is no such dispute.</summary>
-    /// <param name="outcome"><c>challenged</c>, <c>won</c> or <c>lost</c>.</param>
-    public bool Rule(string id, string outcome)
-    {
-        lock (gate)
-        {
-            if (!disputes.TryGetValue(id, out var dispute))
-            {
-                return false;
-            }
-
-            var isInquiry = dispute.Stage == "pre_dispute";
-            dispute.AtStripe = charges.Decide(
-                dispute.AtStripe.Id,
-                outcome == "challenged" ? "under_review"
-                    : isInquiry && outcome == "won" ? "warning_closed"
-                    : outcome
-            )!;
-            dispute.Status = $"dispute_{outcome}";
-            if (outcome == "lost")
-            {
-                dispute.Stage = "dispute";
-            }
-
-            Publish(dispute.Status, dispute.Id, "dispute_details", dispute.ToJson());
-            return true;
-        }
-    }
-
-    public HyperswitchAnswer GetDispute(string id)
-    {
-        lock (gate)
-        {
-            return disputes.TryGetValue(id, out var dispute)
-                ? new HyperswitchAnswer(200, dispute.ToJson())
-                : HyperswitchAnswer.Error(404, "HE_02", "Dispute does not exist in our records");
-        }
     }
 
     /// <summary>Newest first, within a time of creation, from one payment on.</summary>
@@ -535,10 +432,10 @@ public sealed class HyperswitchBooks(
             out time
         );
 
-    /// <summary>At most one event per object and type, ever.</summary>
-    void Publish(string type, string id, string content, JsonObject about)
+    /// <summary>At most one event per object and type, ever, even where the one that was made is lost.</summary>
+    void Publish(string type, string id, string content, JsonObject about, bool isLost = false)
     {
-        if (!published.Add($"{id}_{type}"))
+        if (!published.Add($"{id}_{type}") || isLost)
         {
             return;
         }

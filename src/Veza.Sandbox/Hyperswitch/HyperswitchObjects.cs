@@ -77,15 +77,6 @@ sealed class Refund(string id, Payment payment, long amount, string? reason)
     public DateTimeOffset Created { get; init; }
 }
 
-sealed class Dispute(string id, Payment payment, Stripe.StripeDispute atStripe)
-{
-    public string Id { get; } = id;
-    public Payment Payment { get; } = payment;
-    public Stripe.StripeDispute AtStripe { get; set; } = atStripe;
-    public string Stage { get; set; } = "dispute";
-    public string Status { get; set; } = "dispute_opened";
-}
-
 /// <summary>Hyperswitch's objects as its API writes them.</summary>
 static class HyperswitchShapes
 {
@@ -131,14 +122,14 @@ static class HyperswitchShapes
             ["attempt_id"] = dispute.Payment.Id + "_1",
             ["amount"] = dispute.AtStripe.Amount.ToString(CultureInfo.InvariantCulture),
             ["currency"] = dispute.Payment.Currency,
-            ["dispute_stage"] = dispute.Stage,
-            ["dispute_status"] = dispute.Status,
+            ["dispute_stage"] = dispute.StageWord,
+            ["dispute_status"] = dispute.StatusWord,
             ["connector"] = "stripe",
             ["connector_status"] = dispute.AtStripe.Status,
             ["connector_dispute_id"] = dispute.AtStripe.Id,
             ["connector_reason"] = "fraudulent",
             ["connector_reason_code"] = null,
-            ["challenge_required_by"] = null,
+            ["challenge_required_by"] = Time(dispute.AtStripe.RespondBy),
             ["created_at"] = Time(dispute.AtStripe.Created),
             ["profile_id"] = "pro_sandbox",
             ["merchant_connector_id"] = "mca_sandbox",

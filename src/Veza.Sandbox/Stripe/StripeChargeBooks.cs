@@ -20,11 +20,18 @@ public sealed record StripeDispute(
     long Amount,
     DateTimeOffset Created,
     string Status
-);
+)
+{
+    /// <summary>The last day for evidence.</summary>
+    public DateTimeOffset RespondBy => Created.AddDays(7);
+
+    /// <summary>What is off the platform's balance: nothing for an inquiry, nothing for what was won.</summary>
+    public long Withdrawn => Status is "needs_response" or "under_review" or "lost" ? Amount : 0;
+}
 
 /// <summary>
 /// What lies between Hyperswitch and Stripe: refunds of charges and their disputes. A dispute takes its amount off the
-/// platform's balance when it is opened, and gives it back when it is won.
+/// platform's balance when it is opened, and gives it back when it is won, as often as the bank changes its mind.
 /// </summary>
 public sealed class StripeChargeBooks(TimeProvider clock, StripeBooks money, StripeEventLog log)
 {
@@ -85,7 +92,13 @@ public sealed class StripeChargeBooks(TimeProvider clock, StripeBooks money, Str
     }
 
     /// <param name="isInquiry">An inquiry withdraws nothing.</param>
-    public StripeDispute Dispute(string paymentIntent, string currency, long amount, bool isInquiry)
+    public StripeDispute Dispute(
+        string paymentIntent,
+        string currency,
+        long amount,
+        bool isInquiry,
+        bool isDelivered
+    )
     {
         lock (gate)
         {
@@ -98,44 +111,44 @@ public sealed class StripeChargeBooks(TimeProvider clock, StripeBooks money, Str
                 isInquiry ? "warning_needs_response" : "needs_response"
             );
             disputes.Add(dispute.Id, dispute);
-            if (!isInquiry)
-            {
-                money.Move(StripeBooks.Platform, currency, -amount);
-            }
-
-            log.Publish("charge.dispute.created", dispute.ToJson());
+            log.Publish("charge.dispute.created", dispute.ToJson(), isDelivered: isDelivered);
+            Withdraw(dispute, dispute.Withdrawn, isDelivered);
             return dispute;
         }
     }
 
-    /// <summary>Null if there is no such dispute.</summary>
-    /// <param name="status"><c>under_review</c>, <c>won</c>, <c>lost</c>, <c>warning_closed</c>.</param>
-    public StripeDispute? Decide(string id, string status)
+    /// <summary>Whatever the bank says now; the balance follows.</summary>
+    public StripeDispute Change(string id, string status, long amount, bool isDelivered)
     {
         lock (gate)
         {
-            if (!disputes.TryGetValue(id, out var dispute))
-            {
-                return null;
-            }
-
-            var isOurs = status is "won" or "warning_closed";
-            var wasTaken = dispute.Status is "needs_response" or "under_review" or "lost";
-            if (isOurs && wasTaken)
-            {
-                money.Move(StripeBooks.Platform, dispute.Currency, dispute.Amount);
-            }
-            else if (status == "lost" && !wasTaken)
-            {
-                money.Move(StripeBooks.Platform, dispute.Currency, -dispute.Amount);
-            }
-
-            var next = dispute with { Status = status };
-            disputes[id] = next;
-            var type = status == "under_review" ? "charge.dispute.updated" : "charge.dispute.closed";
-            log.Publish(type, next.ToJson());
+            var before = disputes[id];
+            var next = disputes[id] = before with { Status = status, Amount = amount };
+            var isClosed = status is "won" or "lost" or "warning_closed" && status != before.Status;
+            log.Publish(
+                isClosed ? "charge.dispute.closed" : "charge.dispute.updated",
+                next.ToJson(),
+                isDelivered: isDelivered
+            );
+            Withdraw(next, next.Withdrawn - before.Withdrawn, isDelivered);
             return next;
         }
+    }
+
+    /// <param name="more">Off the platform's balance; below zero, back to it.</param>
+    void Withdraw(StripeDispute dispute, long more, bool isDelivered)
+    {
+        if (more == 0)
+        {
+            return;
+        }
+
+        money.Move(StripeBooks.Platform, dispute.Currency, -more);
+        log.Publish(
+            more > 0 ? "charge.dispute.funds_withdrawn" : "charge.dispute.funds_reinstated",
+            dispute.ToJson(),
+            isDelivered: isDelivered
+        );
     }
 
     public StripeAnswer GetDispute(string id)

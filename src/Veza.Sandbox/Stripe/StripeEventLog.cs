@@ -15,7 +15,8 @@ public sealed class StripeEventLog(TimeProvider clock, Action<string, string> se
     public string Name(string prefix) => $"{prefix}_1Sandbox{Interlocked.Increment(ref serial):D12}";
 
     /// <param name="account">The connected account on which it happened; null for the platform's own.</param>
-    public void Publish(string type, JsonObject about, string? account = null)
+    /// <param name="isDelivered">False: its webhook is lost, and only the list of events has it.</param>
+    public void Publish(string type, JsonObject about, string? account = null, bool isDelivered = true)
     {
         var json = new JsonObject
         {
@@ -39,7 +40,10 @@ public sealed class StripeEventLog(TimeProvider clock, Action<string, string> se
             events.Add((clock.GetUtcNow(), account, json));
         }
 
-        send(type, json.ToJsonString());
+        if (isDelivered)
+        {
+            send(type, json.ToJsonString());
+        }
     }
 
     /// <summary>Newest first, those of the platform or those of one account.</summary>

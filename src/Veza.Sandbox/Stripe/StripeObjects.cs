@@ -168,6 +168,13 @@ static class StripeShapes
             ["charge"] = "ch" + dispute.PaymentIntent[2..],
             ["created"] = dispute.Created.ToUnixTimeSeconds(),
             ["currency"] = dispute.Currency,
+            ["evidence_details"] = new JsonObject
+            {
+                ["due_by"] = dispute.RespondBy.ToUnixTimeSeconds(),
+                ["has_evidence"] = false,
+                ["past_due"] = false,
+                ["submission_count"] = 0,
+            },
             ["is_charge_refundable"] = dispute.Status.StartsWith("warning", StringComparison.Ordinal),
             ["livemode"] = false,
             ["metadata"] = new JsonObject(),
