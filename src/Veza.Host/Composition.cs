@@ -50,6 +50,7 @@ static class Composition
         ConsolePages.Use(app);
         app.UseMiddleware<ApiGate>();
         app.UseMiddleware<IdempotencyGate>();
+        app.UseMiddleware<AuditGate>();
         SellersApi.Map(app);
         OrdersApi.Map(app);
         PaymentsApi.Map(app);
@@ -58,6 +59,7 @@ static class Composition
         PayoutsApi.Map(app);
         SubscriptionsApi.Map(app);
         WebhookEventsApi.Map(app);
+        AuditApi.Map(app);
         ReconciliationApi.Map(app);
         EventsApi.Map(app);
         WebhookEndpointsApi.Map(app);
@@ -90,6 +92,7 @@ static class Composition
         services.AddSingleton<Housekeeping>();
         services.AddSingleton<Sellers>();
         services.AddSingleton<ApiKeys>();
+        services.AddSingleton<AuditLog>();
         services.AddSingleton<IdempotentRequests>();
     }
 

@@ -10,7 +10,7 @@ open Expecto
 open Veza.Host.Tests.Scene
 open Veza.Sandbox.Control
 
-type private Browser(address: string) =
+type Browser(address: string) =
     let handler = new HttpClientHandler(AllowAutoRedirect = false, CookieContainer = CookieContainer())
     let http = new HttpClient(handler, BaseAddress = Uri address)
 

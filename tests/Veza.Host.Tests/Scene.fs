@@ -99,7 +99,7 @@ type Scene
             let apiKeys = app.Services.GetRequiredService<ApiKeys>()
             let mutable keys = Map.empty
             for role in [ Role.Read; Role.Service; Role.Operator ] do
-                let! struct (_, key) = apiKeys.Create(string role, role, CancellationToken.None)
+                let! struct (_, key) = apiKeys.Create(string role, role, "cli:test", CancellationToken.None)
                 keys <- keys |> Map.add (ApiKeys.Word role) key
             do! app.StartAsync()
             let address = Seq.head app.Urls

@@ -399,7 +399,7 @@ let tests =
                     let! one = scene.As("operator", "POST", $"{list}/{id}/replay", "")
                     Expect.equal one.Status 200 ""
                     Expect.equal (one.Text "replayed_by") "key:Operator" "attributed"
-                    let! forbidden = scene.As("service", "GET", list, "")
+                    let! forbidden = scene.As("service", "POST", $"{list}/{id}/replay", "")
                     Expect.equal forbidden.Status 403 ""
                     ignore order
                 })

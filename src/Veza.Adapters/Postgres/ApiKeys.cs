@@ -1,5 +1,6 @@
 using System.Security.Cryptography;
 using System.Text;
+using System.Text.Json;
 using Npgsql;
 
 namespace Veza.Adapters.Postgres;
@@ -33,21 +34,36 @@ public sealed record ApiKey(
 public sealed class ApiKeys(NpgsqlDataSource database, TimeProvider clock)
 {
     /// <summary>Answers the new key. It cannot be shown again.</summary>
-    public async Task<(Guid Id, string Key)> Create(string name, Role role, CancellationToken cancellation)
+    /// <param name="actor">Who makes it, such as <c>cli:ann</c>.</param>
+    public async Task<(Guid Id, string Key)> Create(
+        string name,
+        Role role,
+        string actor,
+        CancellationToken cancellation
+    )
     {
         var word = Word(role);
         var key = $"veza_{word}_{Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(32))}";
         var now = clock.GetUtcNow();
         var id = Guid.CreateVersion7(now);
-        await using var command = database.CreateCommand(
-            "insert into api_keys (id, name, role, hash, created_at) values ($1, $2, $3, $4, $5)"
+        await using var connection = await database.OpenConnectionAsync(cancellation);
+        await using var batch = new NpgsqlBatch(connection);
+        batch.BatchCommands.Add(
+            new("insert into api_keys (id, name, role, hash, created_at) values ($1, $2, $3, $4, $5)")
+            {
+                Parameters =
+                {
+                    new() { Value = id },
+                    new() { Value = name },
+                    new() { Value = word },
+                    new() { Value = Hash(key) },
+                    Reading.At(now),
+                },
+            }
         );
-        command.Parameters.AddWithValue(id);
-        command.Parameters.AddWithValue(name);
-        command.Parameters.AddWithValue(word);
-        command.Parameters.AddWithValue(Hash(key));
-        command.Parameters.Add(Reading.At(now));
-        await command.ExecuteNonQueryAsync(cancellation);
+        var made = JsonSerializer.Serialize(new { name, role = word });
+        AuditLog.Add(batch, OfKey(actor, "api_key.create", id), new("done", New: made), now);
+        await batch.ExecuteNonQueryAsync(cancellation);
         return (id, key);
     }
 
@@ -104,15 +120,36 @@ public sealed class ApiKeys(NpgsqlDataSource database, TimeProvider clock)
     }
 
     /// <summary>False if there is no such key.</summary>
-    public async Task<bool> Revoke(Guid id, CancellationToken cancellation)
+    public async Task<bool> Revoke(Guid id, string actor, CancellationToken cancellation)
     {
-        await using var command = database.CreateCommand(
-            "update api_keys set revoked_at = coalesce(revoked_at, $2) where id = $1"
+        var now = clock.GetUtcNow();
+        await using var connection = await database.OpenConnectionAsync(cancellation);
+        await using var transaction = await connection.BeginTransactionAsync(cancellation);
+        await using var command = new NpgsqlCommand(
+            """
+            update api_keys set revoked_at = coalesce(revoked_at, $2) where id = $1
+            returning json_build_object('name', name, 'role', role, 'revoked_at', revoked_at)::text
+            """,
+            connection,
+            transaction
         );
         command.Parameters.AddWithValue(id);
-        command.Parameters.Add(Reading.At(clock.GetUtcNow()));
-        return await command.ExecuteNonQueryAsync(cancellation) == 1;
+        command.Parameters.Add(Reading.At(now));
+        if (await command.ExecuteScalarAsync(cancellation) is not string revoked)
+        {
+            return false;
+        }
+
+        await using var batch = new NpgsqlBatch(connection, transaction);
+        AuditLog.Add(batch, OfKey(actor, "api_key.revoke", id), new("done", New: revoked), now);
+        await batch.ExecuteNonQueryAsync(cancellation);
+        await transaction.CommitAsync(cancellation);
+        return true;
     }
+
+    /// <summary>Keys are made and revoked by commands alone.</summary>
+    static AuditEntry OfKey(string actor, string action, Guid id) =>
+        new(actor, "cli", "cli", action, "api_key", id.ToString());
 
     public static string Word(Role role) =>
         role switch

@@ -47,6 +47,12 @@ public sealed class Views(NpgsqlDataSource database)
             select json_build_object('seller_id', id, 'stripe_account_id', stripe_account_id,
                 'platform_fee_bps', platform_fee_bps, 'payouts_enabled', payouts_enabled,
                 'transfers_active', transfers_active, 'disabled_reason', disabled_reason,
+                'history', (select coalesce(json_agg(json_build_object(
+                    'from', case when h.from_account is not null then json_build_object(
+                        'stripe_account_id', h.from_account, 'platform_fee_bps', h.from_fee_bps) end,
+                    'to', json_build_object('stripe_account_id', h.to_account, 'platform_fee_bps', h.to_fee_bps),
+                    'at', h.at, 'actor', h.actor, 'correlation_id', h.correlation) order by h.seq), '[]')
+                    from seller_changes h where h.seller_id = sellers.id),
                 'created_at', created_at, 'updated_at', updated_at)::text
             from sellers where id = $1
             """,
@@ -246,6 +252,38 @@ public sealed class Views(NpgsqlDataSource database)
                 ("l.id < $", Reading.Uuid(after)),
             ],
             "l.id",
+            limit,
+            cancellation
+        );
+
+    /// <param name="about">A kind of object, or one object's id.</param>
+    public Task<Page> ListAudit(
+        string? actor,
+        string? action,
+        string? about,
+        DateTimeOffset? since,
+        DateTimeOffset? until,
+        Guid? after,
+        int limit,
+        CancellationToken cancellation
+    ) =>
+        Many(
+            """
+            select a.id, json_build_object('id', a.id, 'at', a.at, 'actor', a.actor, 'role', a.role, 'via', a.via,
+                'action', a.action, 'object', a.object, 'object_id', coalesce(a.object_id, o.object_id),
+                'note', a.note, 'outcome', coalesce(o.outcome, 'unknown'), 'old', o.old, 'new', o.new,
+                'request_id', a.request_id)::text
+            from audit_log a left join audit_outcomes o on o.audit_id = a.id
+            """,
+            [
+                ("a.actor = $", Reading.Text(actor)),
+                ("a.action = $", Reading.Text(action)),
+                ("(a.object = $ or a.object_id = $ or o.object_id = $)", Reading.Text(about)),
+                ("a.at > $", Reading.At(since)),
+                ("a.at < $", Reading.At(until)),
+                ("a.id < $", Reading.Uuid(after)),
+            ],
+            "a.id",
             limit,
             cancellation
         );

@@ -12,14 +12,22 @@ static class Calling
 {
     static readonly object CallerKey = new();
     static readonly object ResourceKey = new();
+    static readonly object MadeKey = new();
 
     public static Caller Caller(this HttpContext context) => (Caller)context.Items[CallerKey]!;
 
     public static void Set(this HttpContext context, Caller caller) => context.Items[CallerKey] = caller;
 
     /// <summary>The same for every repeat of one request, so that a repeat finds what the first one made.</summary>
-    public static Guid NewId(this HttpContext context, TimeProvider clock) =>
-        context.Items[ResourceKey] is Guid id ? id : Guid.CreateVersion7(clock.GetUtcNow());
+    public static Guid NewId(this HttpContext context, TimeProvider clock)
+    {
+        var id = context.Items[ResourceKey] is Guid chosen ? chosen : Guid.CreateVersion7(clock.GetUtcNow());
+        context.Items[MadeKey] = id;
+        return id;
+    }
+
+    /// <summary>The id of what the request has made, or was about to make; null if it makes nothing.</summary>
+    public static Guid? MadeId(this HttpContext context) => context.Items[MadeKey] as Guid?;
 
     public static void SetNewId(this HttpContext context, Guid id) => context.Items[ResourceKey] = id;
 

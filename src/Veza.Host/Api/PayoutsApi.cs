@@ -10,8 +10,8 @@ static class PayoutsApi
     public static void Map(IEndpointRouteBuilder routes)
     {
         routes.MapPost("/api/v1/payouts", Post).Needs(Role.Operator);
-        routes.MapGet("/api/v1/payouts/{id:guid}", Get).Needs(Role.Operator);
-        routes.MapGet("/api/v1/payouts", List).Needs(Role.Operator);
+        routes.MapGet("/api/v1/payouts/{id:guid}", Get).Needs(Role.Read);
+        routes.MapGet("/api/v1/payouts", List).Needs(Role.Read);
     }
 
     /// <summary>

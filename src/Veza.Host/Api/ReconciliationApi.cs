@@ -9,13 +9,13 @@ static class ReconciliationApi
 {
     public static void Map(IEndpointRouteBuilder routes)
     {
-        routes.MapGet("/api/v1/reconciliation", Get).Needs(Role.Operator);
+        routes.MapGet("/api/v1/reconciliation", Get).Needs(Role.Read);
         routes.MapPost("/api/v1/reconciliation/runs", Post).Needs(Role.Operator);
-        routes.MapGet("/api/v1/reconciliation/runs/{id:guid}", GetRun).Needs(Role.Operator);
+        routes.MapGet("/api/v1/reconciliation/runs/{id:guid}", GetRun).Needs(Role.Read);
         routes
             .MapPost("/api/v1/reconciliation/runs/{id:guid}/findings/{position:int}/acknowledge", Acknowledge)
             .Needs(Role.Operator);
-        routes.MapGet("/api/v1/reconciliation/runs", List).Needs(Role.Operator);
+        routes.MapGet("/api/v1/reconciliation/runs", List).Needs(Role.Read);
     }
 
     static async Task<IResult> Get(ReconciliationRuns runs, Alarms alarms, CancellationToken cancellation)

@@ -1,12 +1,14 @@
 using System.Buffers.Text;
+using System.Diagnostics.CodeAnalysis;
 using System.Globalization;
 using System.Text.Json;
+using System.Text.RegularExpressions;
 using Veza.Adapters.Postgres;
 
 namespace Veza.Host.Api;
 
 /// <summary>Reading bodies and list parameters, and writing what the store wrote as JSON.</summary>
-static class Requests
+static partial class Requests
 {
     /// <exception cref="JsonException">It is not JSON, or not an object.</exception>
     public static async Task<Fields> ReadFields(this HttpRequest request, CancellationToken cancellation)
@@ -54,12 +56,35 @@ static class Requests
         );
     }
 
+    /// <summary>Whoever may only read sees everything but what one could pay with.</summary>
+    [return: NotNullIfNotNull(nameof(json))]
+    public static string? ForReader(this HttpContext context, string? json) =>
+        json is null || context.Caller().Role > Role.Read ? json : ClientSecret().Replace(json, "$1null");
+
+    public static Page ForReader(this HttpContext context, Page page) =>
+        page with
+        {
+            Items = [.. page.Items.Select(item => context.ForReader(item))],
+        };
+
+    /// <summary>Also within a webhook's body, which is a text within JSON.</summary>
+    [GeneratedRegex(@"(\\?""client_secret\\?""\s*:\s*)\\?""[^""\\]*\\?""")]
+    private static partial Regex ClientSecret();
+
     public static string Cursor(byte[] position) => Base64Url.EncodeToString(position);
 }
 
 /// <summary>The parameters of a list, checked.</summary>
 sealed class ListQuery
 {
+    static readonly string[] Rfc3339 =
+    [
+        "yyyy-MM-dd'T'HH:mm:ss'Z'",
+        "yyyy-MM-dd'T'HH:mm:ss.FFFFFFF'Z'",
+        "yyyy-MM-dd'T'HH:mm:sszzz",
+        "yyyy-MM-dd'T'HH:mm:ss.FFFFFFFzzz",
+    ];
+
     readonly IQueryCollection query;
     readonly List<FieldError> errors = [];
     readonly HashSet<string> asked = [];
@@ -129,6 +154,31 @@ sealed class ListQuery
         }
 
         errors.Add(new(name, "not_an_id", "must be an id (UUID)."));
+        return null;
+    }
+
+    public DateTimeOffset? Time(string name)
+    {
+        var text = Text(name);
+        if (text is null)
+        {
+            return null;
+        }
+
+        if (
+            DateTimeOffset.TryParseExact(
+                text,
+                Rfc3339,
+                CultureInfo.InvariantCulture,
+                DateTimeStyles.AssumeUniversal | DateTimeStyles.AdjustToUniversal,
+                out var time
+            )
+        )
+        {
+            return time;
+        }
+
+        errors.Add(new(name, "not_a_time", "must be an RFC 3339 time, such as 2026-11-24T12:00:00Z."));
         return null;
     }
 

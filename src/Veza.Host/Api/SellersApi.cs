@@ -1,3 +1,4 @@
+using System.Text.Json;
 using Veza.Adapters.Postgres;
 using Veza.Domain;
 
@@ -7,20 +8,20 @@ static class SellersApi
 {
     public static void Map(IEndpointRouteBuilder routes)
     {
-        routes.MapPut("/api/v1/sellers/{sellerId}", Put).Needs(Role.Service);
-        routes.MapGet("/api/v1/sellers/{sellerId}", Get).Needs(Role.Service);
+        routes.MapPut("/api/v1/sellers/{sellerId}", Put).Needs(Role.Service).Audited();
+        routes.MapGet("/api/v1/sellers/{sellerId}", Get).Needs(Role.Read);
         routes.MapGet("/api/v1/sellers/{sellerId}/balance", Balance).Needs(Role.Read);
     }
 
     static async Task<IResult> Put(
         string sellerId,
-        HttpRequest request,
+        HttpContext context,
         Sellers sellers,
         Views views,
         CancellationToken cancellation
     )
     {
-        var fields = await request.ReadFields(cancellation);
+        var fields = await context.Request.ReadFields(cancellation);
         var account = fields.Text("stripe_account_id");
         var bps = fields.OptionalInteger("platform_fee_bps", 0, 10_000);
         fields.RefuseOthers();
@@ -37,7 +38,9 @@ static class SellersApi
             return Problem.Invalid(fields.Errors);
         }
 
-        await sellers.Save(new Seller(sellerId, account, (int?)bps), cancellation);
+        var seller = new Seller(sellerId, account, (int?)bps);
+        var before = await sellers.Save(seller, context.Caller().Actor, cancellation);
+        context.Changed(before is null ? null : Told(before), Told(seller));
         return Requests.JsonOr404(await views.FindSeller(sellerId, cancellation), "seller");
     }
 
@@ -46,6 +49,11 @@ static class SellersApi
 
     static async Task<IResult> Balance(string sellerId, Views views, CancellationToken cancellation) =>
         Requests.JsonOr404(await views.FindBalance(sellerId, cancellation), "seller");
+
+    static string Told(Seller seller) =>
+        JsonSerializer.Serialize(
+            new { stripe_account_id = seller.StripeAccountId, platform_fee_bps = seller.PlatformFeeBps }
+        );
 
     static bool Fault(Fields fields, string field, string why)
     {

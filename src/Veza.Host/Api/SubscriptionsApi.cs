@@ -11,8 +11,8 @@ static class SubscriptionsApi
     public static void Map(IEndpointRouteBuilder routes)
     {
         routes.MapPost("/api/v1/subscriptions", Post).Needs(Role.Service);
-        routes.MapGet("/api/v1/subscriptions/{id:guid}", Get).Needs(Role.Service);
-        routes.MapGet("/api/v1/subscriptions", List).Needs(Role.Service);
+        routes.MapGet("/api/v1/subscriptions/{id:guid}", Get).Needs(Role.Read);
+        routes.MapGet("/api/v1/subscriptions", List).Needs(Role.Read);
         routes.MapPost("/api/v1/subscriptions/{id:guid}/cancel", Cancel).Needs(Role.Service);
     }
 
@@ -70,18 +70,25 @@ static class SubscriptionsApi
 
     static string Word(Interval interval) => SubscriptionWords.interval(interval);
 
-    static async Task<IResult> Get(Guid id, Views views, CancellationToken cancellation) =>
-        Requests.JsonOr404(await views.FindSubscription(id, cancellation), "subscription");
+    static async Task<IResult> Get(
+        Guid id,
+        HttpContext context,
+        Views views,
+        CancellationToken cancellation
+    ) =>
+        Requests.JsonOr404(context.ForReader(await views.FindSubscription(id, cancellation)), "subscription");
 
-    static async Task<IResult> List(HttpRequest request, Views views, CancellationToken cancellation)
+    static async Task<IResult> List(HttpContext context, Views views, CancellationToken cancellation)
     {
-        var query = new ListQuery(request);
+        var query = new ListQuery(context.Request);
         var status = query.OneOf("status", Statuses.Subscription);
         var (subscriber, after) = (query.Text("subscriber_id"), query.AfterId);
         return query.Refusal()
-            ?? (
-                await views.ListSubscriptions(status, subscriber, after, query.Limit, cancellation)
-            ).ToResult();
+            ?? context
+                .ForReader(
+                    await views.ListSubscriptions(status, subscriber, after, query.Limit, cancellation)
+                )
+                .ToResult();
     }
 
     static async Task<IResult> Cancel(

@@ -15,12 +15,12 @@ static class WebhookEndpointsApi
     public static void Map(IEndpointRouteBuilder routes)
     {
         routes.MapPost(Root, Post).Needs(Role.Operator);
-        routes.MapGet(Root, List).Needs(Role.Operator);
-        routes.MapGet(Root + "/{id:guid}", Get).Needs(Role.Operator);
+        routes.MapGet(Root, List).Needs(Role.Read);
+        routes.MapGet(Root + "/{id:guid}", Get).Needs(Role.Read);
         routes.MapPatch(Root + "/{id:guid}", Patch).Needs(Role.Operator);
         routes.MapDelete(Root + "/{id:guid}", Delete).Needs(Role.Operator);
         routes.MapPost(Root + "/{id:guid}/rotate-secret", Rotate).Needs(Role.Operator);
-        routes.MapGet(Root + "/{id:guid}/deliveries", Deliveries).Needs(Role.Operator);
+        routes.MapGet(Root + "/{id:guid}/deliveries", Deliveries).Needs(Role.Read);
         routes.MapPost(Root + "/{id:guid}/replay", Replay).Needs(Role.Operator);
     }
 
@@ -93,9 +93,15 @@ static class WebhookEndpointsApi
         }
 
         var change = new EndpointChange(url, description, types, enabled);
-        return await endpoints.Change(id, version, change, context.Caller().Actor, cancellation)
-            ? context.Tagged(await endpoints.Find(id, cancellation), "webhook endpoint")
-            : await MissingOrChanged(id, endpoints, cancellation);
+        var before = await endpoints.Find(id, cancellation);
+        if (!await endpoints.Change(id, version, change, context.Caller().Actor, cancellation))
+        {
+            return await MissingOrChanged(id, endpoints, cancellation);
+        }
+
+        var after = await endpoints.Find(id, cancellation);
+        context.Changed(before, after);
+        return context.Tagged(after, "webhook endpoint");
     }
 
     static async Task<IResult> Delete(
@@ -107,9 +113,19 @@ static class WebhookEndpointsApi
     {
         var headers = new List<FieldError>();
         var version = context.IfMatch(headers);
-        return headers.Count > 0 ? Problem.Invalid(headers)
-            : await endpoints.Delete(id, version, cancellation) ? Results.NoContent()
-            : await MissingOrChanged(id, endpoints, cancellation);
+        if (headers.Count > 0)
+        {
+            return Problem.Invalid(headers);
+        }
+
+        var before = await endpoints.Find(id, cancellation);
+        if (!await endpoints.Delete(id, version, cancellation))
+        {
+            return await MissingOrChanged(id, endpoints, cancellation);
+        }
+
+        context.Changed(before, null);
+        return Results.NoContent();
     }
 
     static async Task<IResult> Rotate(
@@ -234,7 +250,9 @@ static class WebhookEndpointsApi
         CancellationToken cancellation
     )
     {
-        var json = JsonNode.Parse((await endpoints.Find(id, cancellation))!)!.AsObject();
+        var found = (await endpoints.Find(id, cancellation))!;
+        context.Changed(null, found);
+        var json = JsonNode.Parse(found)!.AsObject();
         json["secret"] = secret;
         context.Response.Headers.ETag = Preconditions.Tag(json["version"]!.GetValue<int>());
         return Requests.Json(json.ToJsonString(), status);

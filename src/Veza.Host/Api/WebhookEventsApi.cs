@@ -23,8 +23,8 @@ static class WebhookEventsApi
 
     public static void Map(IEndpointRouteBuilder routes)
     {
-        routes.MapGet("/api/v1/admin/webhook-events", List).Needs(Role.Operator);
-        routes.MapGet("/api/v1/admin/webhook-events/{id:long}", Get).Needs(Role.Operator);
+        routes.MapGet("/api/v1/admin/webhook-events", List).Needs(Role.Read);
+        routes.MapGet("/api/v1/admin/webhook-events/{id:long}", Get).Needs(Role.Read);
         routes.MapPost("/api/v1/admin/webhook-events/{id:long}/replay", ReplayOne).Needs(Role.Operator);
         routes.MapPost("/api/v1/admin/webhook-events/replay", ReplayMany).Needs(Role.Operator);
     }
@@ -54,8 +54,12 @@ static class WebhookEventsApi
         return Requests.List(items, hasMore ? last : null);
     }
 
-    static async Task<IResult> Get(long id, WebhookLog log, CancellationToken cancellation) =>
-        Requests.JsonOr404(await log.Find(id, cancellation), "webhook event");
+    static async Task<IResult> Get(
+        long id,
+        HttpContext context,
+        WebhookLog log,
+        CancellationToken cancellation
+    ) => Requests.JsonOr404(context.ForReader(await log.Find(id, cancellation)), "webhook event");
 
     static async Task<IResult> ReplayOne(
         long id,
@@ -72,10 +76,12 @@ static class WebhookEventsApi
 
         var replayed = await log.Replay(new WebhookFilter(id), context.Caller().Actor, cancellation);
         wakes.Inbox.Tap();
+        var after = await log.Find(id, cancellation);
+        context.Changed(found, after);
         using var document = JsonDocument.Parse(found);
         var state = document.RootElement.GetProperty("state").GetString();
         return replayed > 0
-            ? Requests.JsonOr404(await log.Find(id, cancellation), "webhook event")
+            ? Requests.JsonOr404(after, "webhook event")
             : Problem.Of(
                 409,
                 "event_not_replayable",

@@ -52,6 +52,9 @@ static class Maintenance
 
 static class Keys
 {
+    /// <summary>Whoever is signed in on this machine: a command has no key.</summary>
+    public static string Actor => $"cli:{Environment.UserName}";
+
     public static async Task<int> Create(string role, string name, CancellationToken cancellation)
     {
         if (Configured.Settings() is not { } settings)
@@ -62,7 +65,7 @@ static class Keys
         await using var services = Configured.Store(settings);
         var (id, key) = await services
             .GetRequiredService<ApiKeys>()
-            .Create(name, Enum.Parse<Role>(role, ignoreCase: true), cancellation);
+            .Create(name, Enum.Parse<Role>(role, ignoreCase: true), Actor, cancellation);
         await System.Console.Error.WriteLineAsync($"Key {id} for {name} ({role}). It is shown this once:");
         System.Console.WriteLine(key);
         return 0;
@@ -125,7 +128,7 @@ static class Keys
         }
 
         await using var services = Configured.Store(settings);
-        if (await services.GetRequiredService<ApiKeys>().Revoke(id, cancellation))
+        if (await services.GetRequiredService<ApiKeys>().Revoke(id, Actor, cancellation))
         {
             System.Console.WriteLine($"Key {id} is revoked.");
             return 0;

@@ -144,7 +144,7 @@ static class SmokeCommand
         {
             http.BaseAddress = new Uri(address);
             var keys = services.GetRequiredService<ApiKeys>();
-            var (id, key) = await keys.Create("veza smoke", Role.Service, cancellation);
+            var (id, key) = await keys.Create("veza smoke", Role.Service, Keys.Actor, cancellation);
             http.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", key);
             try
             {
@@ -158,7 +158,7 @@ static class SmokeCommand
             }
             finally
             {
-                await keys.Revoke(id, CancellationToken.None);
+                await keys.Revoke(id, Keys.Actor, CancellationToken.None);
             }
         }
 

@@ -287,6 +287,7 @@ static class ConsolePages
         [FromForm] string key,
         HttpContext context,
         ApiKeys keys,
+        AuditLog audit,
         CancellationToken cancellation
     )
     {
@@ -298,6 +299,8 @@ static class ConsolePages
             };
         }
 
+        var entry = new AuditEntry(caller.Actor, "operator", "console", "session.sign_in", "session");
+        await audit.Record(entry, new("done"), cancellation);
         var identity = new ClaimsIdentity(
             [new(ClaimTypes.Name, caller.Name), new(KeyId, caller.KeyId.ToString())],
             CookieAuthenticationDefaults.AuthenticationScheme
