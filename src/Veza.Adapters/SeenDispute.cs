@@ -13,4 +13,7 @@ public sealed record SeenDispute(
     long Amount,
     string Currency,
     DisputeFact Fact
-);
+)
+{
+    public DisputeReport Report => new(Fact, Amount);
+}

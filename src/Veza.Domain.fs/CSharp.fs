@@ -216,11 +216,13 @@ type CSharp =
             verdict: Verdict<'effect>,
             settled: Func<'effect, 'answer>,
             alreadyKnown: Func<'answer>,
+            mustBeAsked: Func<'answer>,
             quarantined: Func<Doubtful, 'answer>
         ) =
         match verdict with
         | Settled effect -> settled.Invoke effect
         | AlreadyKnown -> alreadyKnown.Invoke()
+        | MustBeAsked -> mustBeAsked.Invoke()
         | Quarantined why -> quarantined.Invoke why
 
     [<Extension>]
@@ -356,6 +358,9 @@ type CSharp =
 
     [<Extension>]
     static member ToDispute(row) = Dispute.ofRow row
+
+    [<Extension>]
+    static member Polled(dispute, rules, now) = Dispute.polled rules now dispute
 
     [<Extension>]
     static member Word(status) = DisputeWords.status status

@@ -1,5 +1,5 @@
-/// A buyer's bank takes a payment back, or tries to. Lost, it reverses like a refund; its amount is reserved on the
-/// order from the start, so that a refund and a dispute never both take the money.
+/// A buyer's bank takes a payment back, or tries to. While it decides, nothing of what it claims can be refunded as
+/// well; lost, the claim is taken from the sellers like a refund, and may still be won.
 namespace Veza.Domain.Disputes
 
 open System
@@ -9,6 +9,7 @@ open Veza.Domain.Refunds
 /// Where the bank stands, in its order. A dispute that was won may be lost at a later stage, and the other way
 /// round (Hyperswitch's `core/utils.rs`).
 type Stage =
+    /// An inquiry: nothing is withdrawn, and a refund ends it.
     | PreDispute
     | Dispute
     | PreArbitration
@@ -23,21 +24,34 @@ type Ruling =
     /// Also accepted by us, or not answered in time.
     | LostByUs
 
-/// One report: late and reordered ones are told apart by the stage and what was ruled at it.
 type DisputeFact = { Stage: Stage; Ruling: Ruling }
 
+/// What the provider says of a dispute. The claim may grow or shrink while it is open.
+type DisputeReport = { Fact: DisputeFact; Amount: int64 }
+
+/// The refund by which a lost dispute took so much from the order.
+type TakenBack = { Refund: RefundId; Amount: int64 }
+
 type DisputeStatus =
-    /// The bank decides. `DueAt`: when the provider is asked if nothing is heard.
-    | Open of DueAt: DateTimeOffset
+    /// The bank decides. `Held` is kept from being refunded; `Taken` was taken when the dispute had been lost before.
+    | Open of Held: Share list * Taken: TakenBack list
     | Won
-    /// The refund that it has become.
-    | Lost of Refund: RefundId
+    | Lost of Taken: TakenBack list
 
-type DisputeSignal =
-    | ProviderRules of Fact: DisputeFact
-    | ProviderSilent
+type DisputeSignal = ProviderReports of Source: Source * Report: DisputeReport
 
-type DisputeRules = { AskEvery: TimeSpan }
+/// Why a report is not followed.
+type DisputeRefusal =
+    /// It contradicts what is known, and a webhook may only be old: the provider is asked.
+    | Contradicts
+
+type DisputeRules = {
+    /// How often the provider is asked about an open dispute.
+    AskEvery: TimeSpan
+    /// How long it is still asked about a decided one, ever more rarely: banks change their minds, and Hyperswitch
+    /// sends no second event of one type.
+    AskAfterwards: TimeSpan
+}
 
 /// Begins with `start`, changes through `apply`, returns from a row with `ofRow`: no other way.
 type Dispute = private {
@@ -45,25 +59,58 @@ type Dispute = private {
     order: OrderId
     provider: string
     amount: Money
-    shares: Share list
     seen: DisputeFact
     status: DisputeStatus
+    /// When its status last changed between open, won and lost.
+    since: DateTimeOffset
+    /// When the provider is asked next; none once a decision is old enough.
+    due: DateTimeOffset option
+    /// How often it has taken something from the order: each time is a refund of its own.
+    rounds: int
 } with
 
     member dispute.Id = dispute.id
     member dispute.Order = dispute.order
-    /// Hyperswitch's name for it.
+    /// The provider's name for it.
     member dispute.Provider = dispute.provider
     /// What the bank claims.
     member dispute.Amount = dispute.amount
-    /// What the order had left to be taken when the dispute was raised; the platform bears the rest.
-    member dispute.Shares = dispute.shares
+    member dispute.Seen = dispute.seen
     member dispute.Status = dispute.status
-    member dispute.Reserved = dispute.shares |> List.sumBy _.Amount
+    member dispute.DueAt = dispute.due
+
+    /// What the bank has withdrawn from the platform.
+    member dispute.Claim =
+        match dispute.status, dispute.seen.Stage with
+        | Won, _
+        | (Open _ | Lost _), PreDispute -> 0L
+        | (Open _ | Lost _), (Stage.Dispute | PreArbitration | Arbitration | DisputeReversal) ->
+            dispute.amount.Minor
+
+    /// Kept on the order so that it cannot be refunded as well.
+    member dispute.Shares =
+        match dispute.status with
+        | Open(held, _) -> held
+        | Won
+        | Lost _ -> []
+
+    /// The refunds that it has become.
+    member dispute.Refunds =
+        match dispute.status with
+        | Open(_, taken)
+        | Lost taken -> taken
+        | Won -> []
+
+    member dispute.Held = dispute.Shares |> List.sumBy _.Amount
+    member dispute.Taken = dispute.Refunds |> List.sumBy _.Amount
+
+    /// What it claims and the order does not have to give: it takes what becomes free.
+    member dispute.Unmet = dispute.Claim - dispute.Held - dispute.Taken
 
 type DisputeOutcome =
     | Advanced of Next: Dispute
     | Unchanged
+    | Refused of Why: DisputeRefusal
 
 type DisputeRow = {
     Id: Guid
@@ -76,8 +123,11 @@ type DisputeRow = {
     Stage: string
     Ruling: string
     Status: string
+    Since: DateTimeOffset
     DueAt: Nullable<DateTimeOffset>
-    RefundId: Nullable<Guid>
+    RefundIds: Guid array
+    RefundAmounts: int64 array
+    Rounds: int
 }
 
 module DisputeWords =
@@ -106,49 +156,110 @@ module DisputeWords =
         | Won -> "won"
         | Lost _ -> "lost"
 
-    let signal signal =
-        match signal with
-        | ProviderRules { Ruling = ruled } -> "dispute_" + ruling ruled
-        | ProviderSilent -> "provider_silent"
+    let signal (ProviderReports(_, report)) = "dispute_" + ruling report.Fact.Ruling
 
 [<CompilationRepresentation(CompilationRepresentationFlags.ModuleSuffix)>]
 module Dispute =
-    /// Lost stays lost until somebody rules that it is won: the money is with the bank meanwhile.
-    let private statusAfter rules (now: DateTimeOffset) id (fact: DisputeFact) before =
-        match fact.Ruling, before with
-        | (Opened | Challenged), Lost refund -> Lost refund
-        | (Opened | Challenged), (Open _ | Won) -> Open(now + rules.AskEvery)
+    /// What a ruling makes of a dispute. What it took while it was lost stays taken until it is won: the bank has the
+    /// money meanwhile.
+    let private statusAfter ruling before =
+        match ruling, before with
+        | (Opened | Challenged), Open(held, taken) -> Open(held, taken)
+        | (Opened | Challenged), Won -> Open([], [])
+        | (Opened | Challenged), Lost taken -> Open([], taken)
         | WonByUs, (Open _ | Won | Lost _) -> Won
-        | LostByUs, Lost refund -> Lost refund
-        | LostByUs, (Open _ | Won) -> Lost(RefundId.OfDispute(id, DisputeWords.stage fact.Stage))
+        | LostByUs, Open(_, taken)
+        | LostByUs, Lost taken -> Lost taken
+        | LostByUs, Won -> Lost []
 
-    /// First heard of, whatever it says.
-    let start id order provider amount shares fact rules now = {
-        id = id
-        order = order
-        provider = provider
-        amount = amount
-        shares = shares
-        seen = fact
-        status = statusAfter rules now id fact Won
-    }
+    /// An open dispute is asked about at a steady pace, a decided one after half of its age each time.
+    let private nextTime rules (now: DateTimeOffset) since status =
+        let age: TimeSpan = now - since
+        match status with
+        | Open _ -> Some(now + rules.AskEvery)
+        | Won
+        | Lost _ when age >= rules.AskAfterwards -> None
+        | Won
+        | Lost _ -> Some(now + max rules.AskEvery (age / 2.))
 
-    /// Every status meets every signal. A later stage, or a later word at the same stage, decides; anything
-    /// else is old news.
-    let apply rules (now: DateTimeOffset) signal dispute =
-        match dispute.status, signal with
-        | (Open _ | Won | Lost _), ProviderRules fact when fact > dispute.seen ->
+    /// First heard of, whatever is said.
+    let start id order provider currency (report: DisputeReport) rules now =
+        let status = statusAfter report.Fact.Ruling (Open([], []))
+        {
+            id = id
+            order = order
+            provider = provider
+            amount = { Minor = report.Amount; Currency = currency }
+            seen = report.Fact
+            status = status
+            since = now
+            due = nextTime rules now now status
+            rounds = 0
+        }
+
+    let private follow rules now (report: DisputeReport) dispute =
+        let status = statusAfter report.Fact.Ruling dispute.status
+        let isSame = DisputeWords.status status = DisputeWords.status dispute.status
+        if isSame && dispute.seen = report.Fact && dispute.amount.Minor = report.Amount then
+            Unchanged
+        else
+            let since = if isSame then dispute.since else now
             Advanced {
                 dispute with
-                    seen = fact
-                    status = statusAfter rules now dispute.id fact dispute.status
+                    amount = { dispute.amount with Minor = report.Amount }
+                    seen = report.Fact
+                    status = status
+                    since = since
+                    due = nextTime rules now since status
             }
-        | Open _, (ProviderRules _ | ProviderSilent) ->
-            Advanced { dispute with status = Open(now + rules.AskEvery) }
-        | (Won | Lost _), (ProviderRules _ | ProviderSilent) -> Unchanged
 
-    /// What is reserved on the order for it.
-    let reserving shares (dispute: Dispute) = { dispute with shares = shares }
+    /// Every status meets every signal. An answer is followed wherever it leads. A webhook may be old: it may open,
+    /// enlarge and decide a dispute; where it takes something back, the provider is asked.
+    let apply rules (now: DateTimeOffset) signal dispute =
+        match dispute.status, signal with
+        | (Open _ | Won | Lost _), ProviderReports(ByAnswer, report) -> dispute |> follow rules now report
+        | Open _, ProviderReports(ByWebhook, report) when
+            report.Fact.Stage < dispute.seen.Stage || report.Amount < dispute.amount.Minor
+            ->
+            Refused Contradicts
+        // It was opened before it was challenged, whatever arrives first.
+        | Open _, ProviderReports(ByWebhook, report) ->
+            let fact = max report.Fact dispute.seen
+            dispute |> follow rules now { report with Fact = fact }
+        | (Won | Lost _), ProviderReports(ByWebhook, report) ->
+            match dispute |> follow rules now report with
+            | Advanced _ -> Refused Contradicts
+            | Unchanged
+            | Refused _ as outcome -> outcome
+
+    /// The provider is about to be asked. The next time is set first, so that no other host asks as well.
+    let polled rules now dispute = { dispute with due = nextTime rules now dispute.since dispute.status }
+
+    /// So much is kept on the order for it.
+    let internal holding shares dispute =
+        match dispute.status with
+        | Open(_, taken) -> { dispute with status = Open(shares, taken) }
+        | Won
+        | Lost _ -> dispute
+
+    /// All that it took has been given back.
+    let internal returning dispute =
+        match dispute.status with
+        | Open(held, _) -> { dispute with status = Open(held, []) }
+        | Won -> dispute
+        | Lost _ -> { dispute with status = Lost [] }
+
+    /// What its next refund is called.
+    let internal nextRefund dispute = RefundId.OfDispute(dispute.id, dispute.rounds)
+
+    /// That refund took so much from the order.
+    let internal taking amount dispute =
+        let taken = { Refund = nextRefund dispute; Amount = amount }
+        let dispute = { dispute with rounds = dispute.rounds + 1 }
+        match dispute.status with
+        | Open(held, before) -> { dispute with status = Open(held, before @ [ taken ]) }
+        | Won -> dispute
+        | Lost before -> { dispute with status = Lost(before @ [ taken ]) }
 
     let toRow (dispute: Dispute) : DisputeRow = {
         Id = dispute.id.Value
@@ -156,54 +267,49 @@ module Dispute =
         ProviderDisputeId = dispute.provider
         Amount = dispute.amount.Minor
         Currency = dispute.amount.Currency.Code
-        ShareSellers = [| for share in dispute.shares -> share.Seller.Value |]
-        ShareAmounts = [| for share in dispute.shares -> share.Amount |]
+        ShareSellers = [| for share in dispute.Shares -> share.Seller.Value |]
+        ShareAmounts = [| for share in dispute.Shares -> share.Amount |]
         Stage = DisputeWords.stage dispute.seen.Stage
         Ruling = DisputeWords.ruling dispute.seen.Ruling
         Status = DisputeWords.status dispute.status
-        DueAt =
-            (match dispute.status with
-             | Open due -> Nullable due
-             | Won
-             | Lost _ -> Nullable())
-        RefundId =
-            (match dispute.status with
-             | Lost refund -> Nullable refund.Value
-             | Open _
-             | Won -> Nullable())
+        Since = dispute.since
+        DueAt = Option.toNullable dispute.due
+        RefundIds = [| for taken in dispute.Refunds -> taken.Refund.Value |]
+        RefundAmounts = [| for taken in dispute.Refunds -> taken.Amount |]
+        Rounds = dispute.rounds
     }
 
     /// The dispute that left this row behind.
     let ofRow (row: DisputeRow) =
         let stage = AttemptWords.parse "a stage" DisputeWords.everyStage DisputeWords.stage row.Stage
         let ruling = AttemptWords.parse "a ruling" DisputeWords.everyRuling DisputeWords.ruling row.Ruling
+        let shares = Share.ofColumns row.ShareSellers row.ShareAmounts
+        let taken = [
+            for refund, amount in Seq.zip row.RefundIds row.RefundAmounts ->
+                { Refund = RefundId refund; Amount = amount }
+        ]
 
         let status =
-            match row.Status, row.DueAt.HasValue, row.RefundId.HasValue with
-            | "open", true, false -> Ok(Open row.DueAt.Value)
-            | "won", false, false -> Ok Won
-            | "lost", false, true -> Ok(Lost(RefundId row.RefundId.Value))
+            match row.Status, shares, taken with
+            | "open", Ok held, taken -> Ok(Open(held, taken))
+            | "won", Ok [], [] -> Ok Won
+            | "lost", Ok [], taken -> Ok(Lost taken)
             | unknown -> Error $"No dispute stands like %A{unknown}."
 
-        match
-            stage,
-            ruling,
-            status,
-            Share.ofColumns row.ShareSellers row.ShareAmounts,
-            Currency.parse row.Currency
-        with
-        | Ok stage, Ok ruling, Ok status, Ok shares, Ok currency ->
+        match stage, ruling, status, Currency.parse row.Currency with
+        | Ok stage, Ok ruling, Ok status, Ok currency ->
             Ok {
                 id = DisputeId row.Id
                 order = OrderId row.OrderId
                 provider = row.ProviderDisputeId
                 amount = { Minor = row.Amount; Currency = currency }
-                shares = shares
                 seen = { Stage = stage; Ruling = ruling }
                 status = status
+                since = row.Since
+                due = Option.ofNullable row.DueAt
+                rounds = row.Rounds
             }
-        | Error why, _, _, _, _
-        | _, Error why, _, _, _
-        | _, _, Error why, _, _
-        | _, _, _, Error why, _
-        | _, _, _, _, Error why -> Error why
+        | Error why, _, _, _
+        | _, Error why, _, _
+        | _, _, Error why, _
+        | _, _, _, Error why -> Error why

@@ -92,9 +92,10 @@ type RefundId =
         let (RefundId value) = id
         value
 
-    /// The refund that a dispute becomes when it is lost at a stage. Derived, so that it cannot be made twice.
-    static member OfDispute(dispute: DisputeId, stage: string) =
-        RefundId(Name.derived $"lost at {stage}" dispute.Value [ dispute.Value ])
+    /// What a lost dispute takes from the order, the first time, the second time… Derived, so that it cannot be made
+    /// twice.
+    static member OfDispute(dispute: DisputeId, round: int) =
+        RefundId(Name.derived $"dispute round {round}" dispute.Value [ dispute.Value ])
 
 /// Our own name for a seller's transfer.
 [<Struct>]

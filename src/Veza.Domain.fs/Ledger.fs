@@ -2,6 +2,7 @@
 namespace Veza.Domain.Ledger
 
 open Veza.Domain
+open Veza.Domain.Disputes
 open Veza.Domain.Orders
 open Veza.Domain.Subscriptions
 open Veza.Domain.Transfers
@@ -14,6 +15,8 @@ type Account =
     | PlatformFees
     /// Buyers' money that nobody gave back: fees kept from a refund's seller, claims given up.
     | PlatformLosses
+    /// Withdrawn by buyers' banks while they decide.
+    | DisputedFunds
     /// What subscribers have paid for their periods (in credit).
     | SubscriptionRevenue
     /// Owed to the seller and not yet sent (in credit).
@@ -31,6 +34,7 @@ module Ledger =
         | PlatformCash -> "platform_cash"
         | PlatformFees -> "platform_fees"
         | PlatformLosses -> "platform_losses"
+        | DisputedFunds -> "disputed_funds"
         | SubscriptionRevenue -> "subscription_revenue"
         | SellerPayable seller -> $"seller_payable:{seller}"
         | SellerDebt seller -> $"seller_debt:{seller}"
@@ -74,6 +78,23 @@ module Ledger =
     let ofRefundUndone shares = [
         for posting in ofRefund shares -> { posting with Amount = -posting.Amount }
     ]
+
+    /// Where the money stands that the bank has withdrawn and that no refund explains.
+    let private withdrawn (dispute: Dispute) =
+        let unexplained = dispute.Claim - dispute.Taken
+        match dispute.Status with
+        | DisputeStatus.Open _ -> [ post PlatformCash -unexplained; post DisputedFunds unexplained ]
+        | Lost _ -> [ post PlatformCash -unexplained; post PlatformLosses unexplained ]
+        | Won -> []
+
+    /// A dispute withdraws its amount when it opens and gives it back when it is won. What it takes from the order is
+    /// posted with the refund that it becomes; the rest is the platform's loss.
+    let ofDispute (before: Dispute option) (after: Dispute) =
+        summed [
+            yield! withdrawn after
+            for posting in before |> Option.map withdrawn |> Option.defaultValue [] do
+                post posting.Account -posting.Amount
+        ]
 
     let private ofMovement seller movement =
         match movement with

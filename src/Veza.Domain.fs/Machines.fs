@@ -325,7 +325,7 @@ module Machines =
             Depth = 6
         }
 
-    let private disputeRules = { DisputeRules.AskEvery = TimeSpan.FromHours 12. }
+    let private disputeRules = { AskEvery = TimeSpan.FromHours 12.; AskAfterwards = TimeSpan.FromDays 120. }
 
     let private dispute () =
         Specification.machine {
@@ -335,16 +335,16 @@ module Machines =
                     (DisputeId(id 10))
                     (OrderId(id 4))
                     "dp_1"
-                    { Minor = 100L; Currency = euro }
-                    shares
-                    { Stage = PreDispute; Ruling = Opened }
+                    euro
+                    { Fact = { Stage = PreDispute; Ruling = Opened }; Amount = 100L }
                     disputeRules
                     now
             Signals = [
-                for stage in [ PreDispute; Stage.Dispute; Arbitration ] do
-                    for ruling in DisputeWords.everyRuling do
-                        ProviderRules { Stage = stage; Ruling = ruling }
-                DisputeSignal.ProviderSilent
+                for source in [ ByWebhook; ByAnswer ] do
+                    for stage in [ PreDispute; Stage.Dispute; Arbitration ] do
+                        for ruling in DisputeWords.everyRuling do
+                            let fact = { Stage = stage; Ruling = ruling }
+                            ProviderReports(source, { Fact = fact; Amount = 100L })
             ]
             SignalWord = DisputeWords.signal
             StatusWord = fun dispute -> DisputeWords.status dispute.Status
@@ -353,6 +353,7 @@ module Machines =
                     match Dispute.apply disputeRules now signal dispute with
                     | Disputes.Advanced next -> Some next, None
                     | Disputes.Unchanged -> None, None
+                    | Disputes.Refused why -> None, Some $"%A{why}"
             HasDuty = fun dispute -> dispute.Status.IsOpen
             Watch = Watch.ofDispute
             Retry = None

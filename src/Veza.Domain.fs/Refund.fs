@@ -173,6 +173,18 @@ module Refund =
             Unchanged
         | Failed _, SentAgain -> Refused AlreadyDecided
 
+    /// Whether a fact contradicts what is known. A webhook that does may only be old, so the provider is asked before
+    /// anything follows from it. What had succeeded and was undone stays undone: Hyperswitch does not hear of every
+    /// failure that Stripe knows of.
+    let contradicts fact (refund: Refund) =
+        match refund.status, fact with
+        | Succeeded, HasFailed _
+        | Failed(_, false), HasSucceeded -> true
+        | (Pending _ | Submitted _), (StillPending | HasSucceeded | HasFailed _)
+        | Succeeded, (StillPending | HasSucceeded)
+        | Failed(_, true), HasSucceeded
+        | Failed _, (StillPending | HasFailed _) -> false
+
     /// What a worker does with a refund that has heard nothing for too long. Asking comes first; `missing` is
     /// what the asking showed.
     let duty rules (now: DateTimeOffset) missing refund =

@@ -61,6 +61,8 @@ type Effect = {
 type Verdict<'effect> =
     | Settled of Effect: 'effect
     | AlreadyKnown
+    /// A webhook contradicts what is known: the provider is asked, and its answer is followed.
+    | MustBeAsked
     | Quarantined of Why: Doubtful
 
 module Settlement =
@@ -328,6 +330,7 @@ module Settlement =
         refundRules
         rules
         now
+        source
         (report: RefundReport)
         (refund: Refund)
         order
@@ -348,6 +351,8 @@ module Settlement =
             )
         then
             Quarantined CurrencyDiffers
+        elif source = ByWebhook && Refund.contradicts report.Says refund then
+            MustBeAsked
         else
             match Refund.apply refundRules now (ProviderSays report.Says) refund with
             | Refunds.Refused SucceededAfterFailure -> Quarantined RefundSucceededAfterFailure

@@ -171,6 +171,6 @@ module Watch =
 
     let ofDispute (dispute: Dispute) =
         match dispute.Status with
-        | Open due -> by Sweeper DisputeUndecided due
+        | Open _ -> Some { Owner = Sweeper; Next = dispute.DueAt; Alarm = DisputeUndecided }
         | Won
         | Lost _ -> None

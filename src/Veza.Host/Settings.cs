@@ -58,7 +58,8 @@ sealed record Settings
 
     public PayoutRules PayoutRules => new(Transfers.Retry, Lease, AskInterval);
 
-    public DisputeRules DisputeRules => new(AskInterval);
+    /// <summary>Banks decide within four months, and now and then decide anew.</summary>
+    public DisputeRules DisputeRules => new(AskInterval, TimeSpan.FromDays(120));
 
     public SubscriptionRules SubscriptionRules => new(SubscriptionRetry, SweepAfter);
 

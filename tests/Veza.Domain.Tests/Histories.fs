@@ -153,6 +153,9 @@ let config = {
         endSize = 40
 }
 
+/// Two sellers, and a fee of a tenth.
+let two = { Gross = [ 60_00L; 40_00L ]; Bps = 1000; Policy = Proportional; Code = "EUR" }
+
 let property name = testPropertyWithConfig config name
 
 let sellerOf place = seller $"seller-{place}"

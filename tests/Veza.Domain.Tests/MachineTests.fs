@@ -61,23 +61,17 @@ let private liveSubscription (subscription, at: DateTimeOffset) step =
 
 let private tellSubscription steps = List.fold liveSubscription (subscribed, now) steps
 
-let private disputing = { DisputeRules.AskEvery = TimeSpan.FromHours 12. }
+let private disputing = { AskEvery = TimeSpan.FromHours 12.; AskAfterwards = TimeSpan.FromDays 120. }
 
 let private disputed =
-    Dispute.start
-        (DisputeId(guid 3))
-        (OrderId(guid 4))
-        "dp_1"
-        { Minor = 10_00L; Currency = euro }
-        [ { Seller = seller "ada"; Amount = 10_00L } ]
-        { Stage = PreDispute; Ruling = Opened }
-        disputing
-        now
+    let report = { Fact = { Stage = PreDispute; Ruling = Opened }; Amount = 10_00L }
+    Dispute.start (DisputeId(guid 3)) (OrderId(guid 4)) "dp_1" euro report disputing now
 
-let private hearDispute dispute fact =
-    match Dispute.apply disputing now (ProviderRules fact) dispute with
+let private hearDispute source dispute fact =
+    match Dispute.apply disputing now (ProviderReports(source, { Fact = fact; Amount = 10_00L })) dispute with
     | Disputes.Advanced next -> next
-    | Disputes.Unchanged -> dispute
+    | Disputes.Unchanged
+    | Disputes.Refused Contradicts -> dispute
 
 let private reserved =
     Refund.reserve
@@ -467,26 +461,35 @@ let subscriptions =
 let disputes =
     testList "dispute" [
         property "a row brings the same dispute back" (fun (facts: DisputeFact list) ->
-            let dispute = List.fold hearDispute disputed facts
+            let dispute = List.fold (hearDispute ByAnswer) disputed facts
             Dispute.ofRow (Dispute.toRow dispute) = Ok dispute)
         property "a fact heard twice is heard once" (fun (facts: DisputeFact list) ->
-            List.fold hearDispute disputed facts =
-                List.fold hearDispute disputed (facts |> List.collect (fun fact -> [ fact; fact ])))
-        property "late facts never regress it" (fun (facts: DisputeFact list) (late: DisputeFact) ->
-            let dispute = List.fold hearDispute disputed facts
-            let highest = List.max ({ Stage = PreDispute; Ruling = Opened } :: facts)
-            late > highest || hearDispute dispute late = dispute)
-        test "won may be lost at a later stage, and lost won" {
-            let lost = hearDispute disputed { Stage = Dispute; Ruling = LostByUs }
-            Expect.isTrue lost.Status.IsLost ""
-            let open' = hearDispute lost { Stage = PreArbitration; Ruling = Opened }
-            Expect.isTrue open'.Status.IsLost "the bank keeps the money meanwhile"
-            let won = hearDispute open' { Stage = Arbitration; Ruling = WonByUs }
-            Expect.isTrue won.Status.IsWon ""
-            let again = hearDispute won { Stage = DisputeReversal; Ruling = LostByUs }
-            match lost.Status, again.Status with
-            | Lost first, Lost second -> Expect.notEqual first second "each loss is a refund of its own"
-            | statuses -> failtest $"{statuses}"
+            let heard facts = List.fold (hearDispute ByWebhook) disputed facts
+            heard facts = heard (facts |> List.collect (fun fact -> [ fact; fact ])))
+        property
+            "an answer is followed wherever it leads"
+            (fun (facts: DisputeFact list) (last: DisputeFact) ->
+                let dispute = hearDispute ByAnswer (List.fold (hearDispute ByAnswer) disputed facts) last
+                let word =
+                    match last.Ruling with
+                    | Opened
+                    | Challenged -> "open"
+                    | WonByUs -> "won"
+                    | LostByUs -> "lost"
+                dispute.Seen = last && DisputeWords.status dispute.Status = word)
+        property
+            "a late webhook never changes what is decided"
+            (fun (facts: DisputeFact list) (late: DisputeFact) ->
+                let dispute = List.fold (hearDispute ByAnswer) disputed facts
+                dispute.Status.IsOpen || hearDispute ByWebhook dispute late = dispute)
+        test "is asked about for four months after its decision, ever more rarely" {
+            let decided = hearDispute ByAnswer disputed { Stage = Dispute; Ruling = WonByUs }
+            let next days = (Dispute.polled disputing (now.AddDays days) decided).DueAt
+            Expect.equal (next 0.) (Some(now.AddHours 12.)) "the steady pace at first"
+            Expect.equal (next 60.) (Some(now.AddDays 90.)) "half of its age"
+            Expect.equal (next 120.) None "enough"
+            let open' = Dispute.polled disputing (now.AddDays 200.) disputed
+            Expect.equal open'.DueAt (Some((now.AddDays 200.).AddHours 12.)) "an open one for ever"
         }
     ]
 

@@ -6,7 +6,6 @@ open Veza.Domain.Orders
 open Veza.Domain.Refunds
 open Veza.Domain.Tests.Histories
 
-let private two = { Gross = [ 60_00L; 40_00L ]; Bps = 1000; Policy = Proportional; Code = "EUR" }
 let private paid basket = orderOf basket |> advance PaymentRequested |> advance PaymentSucceeded
 
 let private reserve number request (order: Order) =

@@ -13,8 +13,6 @@ open Veza.Domain.Tests.Histories
 
 open Veza.Domain.Tests.SettlementWorld
 
-let private two = { Gross = [ 60_00L; 40_00L ]; Bps = 1000; Policy = Proportional; Code = "EUR" }
-
 [<Tests>]
 let settlement =
     testList "settlement" [
@@ -97,6 +95,7 @@ let settlement =
                         refundRules
                         rules
                         now
+                        ByAnswer
                         report
                         refund
                         world.Order

@@ -18,7 +18,7 @@ type World = {
     Licenses: Map<LicenseId, License>
     Transfers: Map<TransferId, Transfer>
     Refunds: Map<RefundId, Refund>
-    Disputes: Dispute list
+    Disputes: Map<DisputeId, Dispute>
     Postings: Posting list
 }
 
@@ -44,25 +44,57 @@ let take world (effect: Effect) = {
         Postings = world.Postings @ effect.Postings
 }
 
-let settle world verdict =
+let values map = map |> Map.toList |> List.map snd
+
+let asking = { AskEvery = TimeSpan.FromHours 12.; AskAfterwards = TimeSpan.FromDays 120. }
+
+let caseOf world : Case = {
+    Order = world.Order
+    Licenses = values world.Licenses
+    Transfers = values world.Transfers
+}
+
+let takeDispute world (effect: DisputeEffect) =
+    let steps = (world, effect.Steps) ||> List.fold (fun world step -> take world step.Effect)
+    {
+        steps with
+            Disputes = Map.add effect.Dispute.Id effect.Dispute steps.Disputes
+            Refunds =
+                (steps.Refunds, effect.Steps |> List.choose _.Imposed)
+                ||> List.fold (fun refunds refund -> Map.add refund.Id refund refunds)
+    }
+
+/// As the host does after every effect on an order.
+let private freed world =
+    DisputeSettlement.takeFreed
+        refundRules
+        rules
+        now
+        (values world.Refunds)
+        (values world.Disputes)
+        (caseOf world)
+    |> List.fold takeDispute world
+
+let private settledBy take world verdict =
     match verdict with
-    | Settled effect -> take world effect
-    | AlreadyKnown -> world
+    | Settled effect -> take world effect |> freed
+    | AlreadyKnown
+    | MustBeAsked -> world
     | Quarantined why -> failtest $"quarantined: {why}"
+
+let settle world verdict = settledBy take world verdict
 
 let start basket = {
     Order = orderOf basket |> advance PaymentRequested
     Licenses = Map.empty
     Transfers = Map.empty
     Refunds = Map.empty
-    Disputes = []
+    Disputes = Map.empty
     Postings = []
 }
 
 let pay world =
     Settlement.paymentSucceeded now TimeSpan.Zero (fact world.Order) world.Order |> settle world
-
-let values map = map |> Map.toList |> List.map snd
 
 let request number request world =
     match Order.planRefund request world.Order with
@@ -92,6 +124,7 @@ let report says number world =
             refundRules
             rules
             now
+            ByAnswer
             report
             refund
             world.Order
@@ -140,7 +173,7 @@ let sellersHold world =
         | WrittenOff _ -> 0L)
 
 /// A worker has taken everything that is due and died.
-let taken world = {
+let taken (world: World) = {
     world with
         Transfers = world.Transfers |> Map.map (fun _ transfer -> Transfer.claimed rules now transfer)
 }
@@ -150,53 +183,21 @@ let opened = { Stage = Dispute; Ruling = Opened }
 let lost = { Stage = Dispute; Ruling = LostByUs }
 let won = { Stage = Dispute; Ruling = WonByUs }
 let wonLater = { Stage = Arbitration; Ruling = WonByUs }
-let asking = { DisputeRules.AskEvery = TimeSpan.FromHours 12. }
+let disputeId number = DisputeId(guid (770 + number))
 
-let takeDispute world verdict =
-    match verdict with
-    | Settled effect ->
-        let world = take world effect.Rest
-        {
-            world with
-                Disputes = [ effect.Dispute ]
-                Refunds =
-                    (world.Refunds, Option.toList effect.Imposed)
-                    ||> List.fold (fun refunds refund -> Map.add refund.Id refund refunds)
-        }
-    | AlreadyKnown -> world
-    | Quarantined why -> failtest $"quarantined: {why}"
+/// What is said of the dispute of that number, for the first time or again.
+let say source number amount fact world =
+    let report = { Fact = fact; Amount = amount }
+    let id = disputeId number
+    match Map.tryFind id world.Disputes with
+    | None ->
+        DisputeSettlement.raised refundRules rules asking now source id $"dp_{number}" report (caseOf world)
+        |> settledBy takeDispute world
+    | Some dispute ->
+        let imposed = values world.Refunds
+        DisputeSettlement.reported refundRules rules asking now source report imposed dispute (caseOf world)
+        |> settledBy takeDispute world
 
-let disputed amount fact world =
-    let amount = { Minor = amount; Currency = euro }
-    DisputeSettlement.raised
-        rules
-        now
-        (DisputeId(guid 77))
-        "dp_1"
-        amount
-        fact
-        asking
-        world.Order
-        (values world.Licenses)
-        (values world.Transfers)
-    |> takeDispute world
+let disputed amount fact world = world |> say ByAnswer 1 amount fact
 
-let ruled fact world =
-    let dispute = List.head world.Disputes
-    let imposed =
-        match dispute.Status with
-        | Lost refund -> Map.tryFind refund world.Refunds
-        | Open _
-        | Won -> None
-    DisputeSettlement.ruled
-        refundRules
-        rules
-        asking
-        now
-        fact
-        dispute
-        imposed
-        world.Order
-        (values world.Licenses)
-        (values world.Transfers)
-    |> takeDispute world
+let ruled fact world = world |> say ByAnswer 1 world.Disputes[disputeId 1].Amount.Minor fact

@@ -224,17 +224,11 @@ let orders =
             Expect.all exact.Postings (fun posting -> posting.Amount <> 0L) "no posting of nothing"
         }
         test "a ruling heard twice is heard once" {
-            let dispute =
-                Dispute.start
-                    (DisputeId(guid 3))
-                    (OrderId(guid 4))
-                    "dp_1"
-                    { Minor = 1L; Currency = euro }
-                    []
-                    won
-                    asking
-                    now
-            Expect.equal (Dispute.apply asking now (ProviderRules won) dispute) Disputes.Unchanged ""
+            let report = { Fact = won; Amount = 1L }
+            let dispute = Dispute.start (DisputeId(guid 3)) (OrderId(guid 4)) "dp_1" euro report asking now
+            for source in [ ByWebhook; ByAnswer ] do
+                let outcome = Dispute.apply asking now (ProviderReports(source, report)) dispute
+                Expect.equal outcome Disputes.Unchanged ""
         }
     ]
 

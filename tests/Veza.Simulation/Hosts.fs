@@ -108,6 +108,7 @@ and Host(id: int, world: World) =
             istore,
             transfers,
             refunds,
+            disputes,
             stripeBooks,
             wakes,
             clock,

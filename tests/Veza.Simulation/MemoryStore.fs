@@ -6,6 +6,7 @@ open System.Collections.Generic
 open System.Threading.Tasks
 open Veza.Adapters.Storage
 open Veza.Domain
+open Veza.Domain.Disputes
 open Veza.Domain.Payouts
 open Veza.Domain.Transfers
 open Veza.Simulation.MemoryTables
@@ -137,21 +138,21 @@ type MemoryStore(host: int, scheduler: Scheduler, tables: Tables, lostCommits: i
                 return claimed :> IReadOnlyList<_>
             }
 
-        member _.ClaimDisputes(most, now, lease, _) =
+        member _.ClaimDisputes(most, rules, now, _) =
             task {
                 do! pass "claims disputes"
                 let due =
                     due "dispute" most now [
                         for KeyValue(id, struct (row, _)) in tables.Disputes do
-                            if row.Status = "open" then
+                            if row.DueAt.HasValue then
                                 row.DueAt, id
                     ]
                 let claimed =
                     List [
                         for id in due do
-                            let struct (row, version) = tables.Disputes[id]
-                            tables.Disputes[id] <-
-                                struct ({ row with DueAt = Nullable(now + lease) }, version + 1)
+                            let stored = tables.Dispute id
+                            let polled = Dispute.polled rules now stored.Value
+                            tables.Disputes[id] <- struct (Dispute.toRow polled, stored.Version + 1)
                             tables.Dispute id
                     ]
                 do! pass "has claimed disputes"

@@ -245,19 +245,29 @@ type Transaction(host: int, scheduler: Scheduler, tables: Tables, lostCommits: i
                 return paidWith
             }
 
-        member transaction.DisputesNamed(names, _) =
+        member _.OrdersOfDisputes(names, _) =
+            task {
+                do! pass "reads which orders are disputed"
+                return
+                    Dictionary(
+                        dict [
+                            for KeyValue(_, struct (row, _)) in tables.Disputes do
+                                if Seq.contains row.ProviderDisputeId names then
+                                    row.ProviderDisputeId, row.OrderId
+                        ]
+                    )
+            }
+
+        member transaction.DisputesOf(orders, _) =
             task {
                 do! pass "reads disputes"
                 let ids = [
                     for KeyValue(id, struct (row, _)) in tables.Disputes do
-                        if Seq.contains row.ProviderDisputeId names then
+                        if Seq.contains row.OrderId orders then
                             id
                 ]
-                do! transaction.LockAll [ for id in ids -> $"dispute {id}" ]
-                return
-                    Dictionary(
-                        dict [ for id in ids -> (tables.Dispute id).Value.Provider, tables.Dispute id ]
-                    )
+                do! transaction.LockAll [ for id in List.sort ids -> $"dispute {id}" ]
+                return List [ for id in List.sort ids -> tables.Dispute id ]
             }
 
         member transaction.Refunds(ids, _) =

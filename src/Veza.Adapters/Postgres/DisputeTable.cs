@@ -10,46 +10,89 @@ static class DisputeTable
 {
     const string Columns = """
         d.id, d.order_id, d.provider_dispute_id, d.amount, d.currency, d.share_sellers, d.share_amounts, d.stage,
-        d.ruling, d.status, d.due_at, d.refund_id, d.version
+        d.ruling, d.status, d.since, d.due_at, d.refund_ids, d.refund_amounts, d.rounds, d.version
         """;
 
-    public static async Task<Dictionary<string, Versioned<Dispute>>> LoadNamed(
+    public static async Task<Dictionary<string, Guid>> OrdersOf(
         Session session,
         IReadOnlyCollection<string> names,
         CancellationToken cancellation
     )
     {
         await using var command = session.Command(
-            $"select {Columns} from disputes d where provider_dispute_id = any($1) order by id for update"
+            "select provider_dispute_id, order_id from disputes where provider_dispute_id = any($1)"
         );
         command.Parameters.Add(Reading.Texts(names));
         await using var reader = await command.ExecuteReaderAsync(cancellation);
-        return (await reader.All(From, cancellation)).ToDictionary(dispute => dispute.Value.Provider);
+        var found = await reader.All(row => (Name: row.GetString(0), Order: row.GetGuid(1)), cancellation);
+        return found.ToDictionary(dispute => dispute.Name, dispute => dispute.Order);
     }
 
-    /// <summary>Open disputes that have heard nothing for too long, taken for the length of a lease.</summary>
-    public static async Task<List<Versioned<Dispute>>> Claim(
-        NpgsqlDataSource database,
-        int most,
-        DateTimeOffset now,
-        TimeSpan lease,
+    public static async Task<List<Versioned<Dispute>>> LoadOf(
+        Session session,
+        IReadOnlyCollection<Guid> orders,
         CancellationToken cancellation
     )
     {
-        await using var command = database.CreateCommand(
-            $"""
-            update disputes d set due_at = $2, version = d.version + 1
-            where id = any(array(
-                select id from disputes where status = 'open' and due_at <= $1
-                order by due_at limit $3 for update skip locked))
-            returning {Columns}
-            """
+        await using var command = session.Command(
+            $"select {Columns} from disputes d where order_id = any($1) order by id for update"
         );
-        command.Parameters.Add(Reading.At(now));
-        command.Parameters.Add(Reading.At(now + lease));
-        command.Parameters.AddWithValue(most);
+        command.Parameters.Add(Reading.Uuids(orders));
         await using var reader = await command.ExecuteReaderAsync(cancellation);
         return await reader.All(From, cancellation);
+    }
+
+    /// <summary>Disputes that the provider has to be asked about, their next time already set.</summary>
+    public static async Task<List<Versioned<Dispute>>> Claim(
+        NpgsqlDataSource database,
+        int most,
+        DisputeRules rules,
+        DateTimeOffset now,
+        CancellationToken cancellation
+    )
+    {
+        await using var connection = await database.OpenConnectionAsync(cancellation);
+        await using var transaction = await connection.BeginTransactionAsync(cancellation);
+        List<Versioned<Dispute>> due;
+        await using (var command = connection.CreateCommand())
+        {
+            command.CommandText = $"""
+                select {Columns} from disputes d where due_at <= $1
+                order by due_at limit $2 for update skip locked
+                """;
+            command.Parameters.Add(Reading.At(now));
+            command.Parameters.AddWithValue(most);
+            await using var reader = await command.ExecuteReaderAsync(cancellation);
+            due = await reader.All(From, cancellation);
+        }
+
+        if (due.Count == 0)
+        {
+            return due;
+        }
+
+        await using (var command = connection.CreateCommand())
+        {
+            command.CommandText = """
+                update disputes d set due_at = n.due_at, version = d.version + 1
+                from unnest($1::uuid[], $2::timestamptz[]) as n (id, due_at) where d.id = n.id
+                """;
+            var polled = due.Select(dispute => dispute.Value.Polled(rules, now).ToRow()).ToList();
+            command.Parameters.Add(Reading.Uuids(polled.Select(row => row.Id)));
+            command.Parameters.Add(
+                new NpgsqlParameter<DateTimeOffset?[]> { TypedValue = [.. polled.Select(row => row.DueAt)] }
+            );
+            await command.ExecuteNonQueryAsync(cancellation);
+        }
+
+        await transaction.CommitAsync(cancellation);
+        return
+        [
+            .. due.Select(dispute => new Versioned<Dispute>(
+                dispute.Value.Polled(rules, now),
+                dispute.Version + 1
+            )),
+        ];
     }
 
     public static void Write(NpgsqlBatch batch, Guard guard, Changes changes, DateTimeOffset now)
@@ -68,8 +111,9 @@ static class DisputeTable
             var row = change.After.ToRow();
             var command = guard.Expecting(batch, "dispute", 1);
             command.CommandText = """
-                update disputes set share_sellers = $4, share_amounts = $5, stage = $6, ruling = $7, status = $8,
-                    due_at = $9, refund_id = $10, version = version + 1, updated_at = $11
+                update disputes set amount = $4, share_sellers = $5, share_amounts = $6, stage = $7, ruling = $8,
+                    status = $9, since = $10, due_at = $11, refund_ids = $12, refund_amounts = $13, rounds = $14,
+                    version = version + 1, updated_at = $15
                 where id = $1 and status = $2 and version = $3
                 """;
             command.Parameters.Add(new() { Value = row.Id });
@@ -84,15 +128,14 @@ static class DisputeTable
     {
         var command = new NpgsqlBatchCommand(
             """
-            insert into disputes (id, order_id, provider_dispute_id, amount, currency, share_sellers, share_amounts,
-                stage, ruling, status, due_at, refund_id, created_at, updated_at)
-            values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $13)
+            insert into disputes (id, order_id, provider_dispute_id, currency, amount, share_sellers, share_amounts,
+                stage, ruling, status, since, due_at, refund_ids, refund_amounts, rounds, created_at, updated_at)
+            values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $16)
             """
         );
         command.Parameters.Add(new() { Value = row.Id });
         command.Parameters.Add(new() { Value = row.OrderId });
         command.Parameters.Add(new() { Value = row.ProviderDisputeId });
-        command.Parameters.Add(new() { Value = row.Amount });
         command.Parameters.Add(new() { Value = row.Currency });
         AddState(command, row);
         command.Parameters.Add(Reading.At(now));
@@ -101,13 +144,17 @@ static class DisputeTable
 
     static void AddState(NpgsqlBatchCommand command, DisputeRow row)
     {
+        command.Parameters.Add(new() { Value = row.Amount });
         command.Parameters.Add(new() { Value = row.ShareSellers });
         command.Parameters.Add(new() { Value = row.ShareAmounts });
         command.Parameters.Add(new() { Value = row.Stage });
         command.Parameters.Add(new() { Value = row.Ruling });
         command.Parameters.Add(new() { Value = row.Status });
+        command.Parameters.Add(Reading.At(row.Since));
         command.Parameters.Add(Reading.At(row.DueAt));
-        command.Parameters.Add(Reading.Uuid(row.RefundId));
+        command.Parameters.Add(Reading.Uuids(row.RefundIds));
+        command.Parameters.Add(new() { Value = row.RefundAmounts });
+        command.Parameters.Add(new() { Value = row.Rounds });
     }
 
     static Versioned<Dispute> From(NpgsqlDataReader reader) =>
@@ -122,9 +169,12 @@ static class DisputeTable
             stage: reader.GetString(7),
             ruling: reader.GetString(8),
             status: reader.GetString(9),
-            dueAt: reader.TimeOrNull(10),
-            refundId: reader.GuidOrNull(11)
+            since: reader.Time(10),
+            dueAt: reader.TimeOrNull(11),
+            refundIds: reader.GetFieldValue<Guid[]>(12),
+            refundAmounts: reader.GetFieldValue<long[]>(13),
+            rounds: reader.GetInt32(14)
         )
             .ToDispute()
-            .Stored(reader.GetInt32(12));
+            .Stored(reader.GetInt32(15));
 }

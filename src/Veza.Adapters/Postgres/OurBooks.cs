@@ -163,9 +163,10 @@ public sealed class OurBooks(NpgsqlDataSource database)
                 select o.id as order_id, o.currency,
                     case when o.status in ('completed', 'partially_refunded', 'refunded') then o.total else 0 end
                     - (select coalesce(sum(g.refunded), 0) from order_legs g where g.order_id = o.id)
-                    - (select coalesce(sum(least(0, d_reserved - d.amount)) * -1, 0)
-                        from (select x.*, (select coalesce(sum(s), 0) from unnest(x.share_amounts) s) as d_reserved
-                            from disputes x where x.order_id = o.id and x.status = 'lost') d)
+                    -- What banks have withdrawn and no refund explains.
+                    - (select coalesce(sum(d.amount - (select coalesce(sum(r), 0) from unnest(d.refund_amounts) r)), 0)
+                        from disputes d
+                        where d.order_id = o.id and d.status in ('open', 'lost') and d.stage <> 'pre_dispute')
                     - (select coalesce(sum(case when t.stripe_transfer_id is not null
                             then t.amount - s.withheld - s.reversed - t.foreign_amount
                                 - case when t.status in ('reversal_pending', 'permanently_failed') then t.adopted else 0 end

@@ -50,10 +50,10 @@ public sealed class PostgresStore(NpgsqlDataSource database, ILoggerFactory logs
 
     public async Task<IReadOnlyList<Versioned<Dispute>>> ClaimDisputes(
         int most,
+        DisputeRules rules,
         DateTimeOffset now,
-        TimeSpan lease,
         CancellationToken cancellation
-    ) => await DisputeTable.Claim(database, most, now, lease, cancellation);
+    ) => await DisputeTable.Claim(database, most, rules, now, cancellation);
 
     public async Task<IReadOnlyList<Guid>> DueSubscriptions(
         int most,

@@ -132,10 +132,15 @@ sealed class Session : ITransaction
     public Task<string?> PaymentMethodOf(Guid subscription, CancellationToken cancellation) =>
         SubscriptionTable.PaymentMethod(this, subscription, cancellation);
 
-    public Task<Dictionary<string, Versioned<Dispute>>> DisputesNamed(
+    public Task<Dictionary<string, Guid>> OrdersOfDisputes(
         IReadOnlyCollection<string> names,
         CancellationToken cancellation
-    ) => DisputeTable.LoadNamed(this, names, cancellation);
+    ) => DisputeTable.OrdersOf(this, names, cancellation);
+
+    public Task<List<Versioned<Dispute>>> DisputesOf(
+        IReadOnlyCollection<Guid> orders,
+        CancellationToken cancellation
+    ) => DisputeTable.LoadOf(this, orders, cancellation);
 
     public Task<List<Versioned<Refund>>> Refunds(
         IReadOnlyCollection<Guid> ids,

@@ -70,11 +70,11 @@ public interface IStore
         CancellationToken cancellation
     );
 
-    /// <summary>Open disputes that have heard nothing for too long, taken for the length of a lease.</summary>
+    /// <summary>Disputes whose time to be asked about has come. Their next time is set, so no other host asks as well.</summary>
     Task<IReadOnlyList<Versioned<Dispute>>> ClaimDisputes(
         int most,
+        DisputeRules rules,
         DateTimeOffset now,
-        TimeSpan lease,
         CancellationToken cancellation
     );
 
@@ -213,9 +213,15 @@ public interface ITransaction : IAsyncDisposable
     /// <summary>Hyperswitch's name for what the subscriber has paid with; null before they have.</summary>
     Task<string?> PaymentMethodOf(Guid subscription, CancellationToken cancellation);
 
-    /// <summary>By the name under which the providers know them.</summary>
-    Task<Dictionary<string, Versioned<Dispute>>> DisputesNamed(
+    /// <summary>Which orders these disputes are of, by the name under which the providers know them.</summary>
+    Task<Dictionary<string, Guid>> OrdersOfDisputes(
         IReadOnlyCollection<string> names,
+        CancellationToken cancellation
+    );
+
+    /// <summary>Every dispute of these orders. Read after the orders are locked: none can be raised meanwhile.</summary>
+    Task<List<Versioned<Dispute>>> DisputesOf(
+        IReadOnlyCollection<Guid> orders,
         CancellationToken cancellation
     );
 

@@ -24,44 +24,72 @@ sealed class DisputeDesk(
     /// <summary>True if there may be more.</summary>
     public async Task<bool> AskAboutDue(CancellationToken cancellation)
     {
-        var due = await store.ClaimDisputes(Most, clock.GetUtcNow(), settings.AskInterval, cancellation);
-        await Task.WhenAll(due.Select(dispute => Ask(dispute.Value.Provider, cancellation)));
+        var due = await store.ClaimDisputes(Most, settings.DisputeRules, clock.GetUtcNow(), cancellation);
+        await Task.WhenAll(
+            due.Select(dispute =>
+                Ask(dispute.Value.Provider, dispute.Version, new Cause("sweep"), cancellation)
+            )
+        );
         return due.Count == Most;
     }
 
-    async Task Ask(string name, CancellationToken cancellation)
+    /// <summary>A webhook contradicts what is known: the provider's answer is followed. Null if there is none now.</summary>
+    public async Task<Conclusion?> AskAbout(SeenDispute seen, Cause cause, CancellationToken cancellation) =>
+        await Ask(seen.Name, await VersionOf(seen.Name, cancellation), cause, cancellation);
+
+    async Task<Conclusion?> Ask(string name, int version, Cause cause, CancellationToken cancellation)
     {
-        if (await Find(name, cancellation) is { } seen)
+        var (found, isMissing) = await Find(name, cancellation);
+        if (isMissing)
         {
-            await observations.Settle(
-                new Observation.OfDispute(seen, new Cause("sweep")),
-                CancellationToken.None
-            );
+            return new(EventState.Quarantined, "dispute_missing");
         }
+
+        if (found is null)
+        {
+            return null;
+        }
+
+        var conclusion = await observations.Settle(
+            new Observation.OfDispute(found, cause, version),
+            CancellationToken.None
+        );
+        return conclusion.State == EventState.Asking ? null : conclusion;
     }
 
-    async Task<SeenDispute?> Find(string name, CancellationToken cancellation)
+    async Task<int> VersionOf(string name, CancellationToken cancellation)
+    {
+        await using var session = await store.Begin(cancellation);
+        var orders = await session.OrdersOfDisputes([name], cancellation);
+        var disputes = await session.DisputesOf(orders.Values, cancellation);
+        return disputes.SingleOrDefault(dispute => dispute.Value.Provider == name)?.Version ?? 0;
+    }
+
+    /// <summary>Nothing and not missing: the provider does not say now.</summary>
+    async Task<(SeenDispute? Found, bool IsMissing)> Find(string name, CancellationToken cancellation)
     {
         if (
             !name.StartsWith("dp_", StringComparison.Ordinal)
             && !name.StartsWith("du_", StringComparison.Ordinal)
         )
         {
-            return
-                (await hyperswitch.GetDispute(name, cancellation)).Answer
-                    is Answer<SeenDispute>.Accepted { Receipt: var told }
-                ? told
-                : null;
+            var answer = (await hyperswitch.GetDispute(name, cancellation)).Answer;
+            return (
+                answer is Answer<SeenDispute>.Accepted { Receipt: var told } ? told : null,
+                answer.IsMissing
+            );
         }
 
         try
         {
-            return await stripe.Dispute(name, cancellation) is { } found ? StripeJson.Dispute(found) : null;
+            return await stripe.Dispute(name, cancellation) is { } found
+                ? (StripeJson.Dispute(found), false)
+                : (null, true);
         }
         catch (Exception error) when (error is JsonException || StripeConnect.IsPassing(error, cancellation))
         {
             // Its time has been moved on: it is asked about again.
-            return null;
+            return (null, false);
         }
     }
 }

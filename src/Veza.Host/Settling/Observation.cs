@@ -2,6 +2,7 @@ using Veza.Adapters;
 using Veza.Adapters.Hyperswitch;
 using Veza.Adapters.Storage;
 using Veza.Adapters.Stripe;
+using Veza.Domain;
 
 namespace Veza.Host.Settling;
 
@@ -11,6 +12,9 @@ namespace Veza.Host.Settling;
 /// </summary>
 abstract record Observation(Cause Cause)
 {
+    /// <summary>Whether it is what the provider says now, or a webhook that may be old.</summary>
+    public Source Source { get; init; } = Source.ByAnswer;
+
     public sealed record OfPayment(ProviderPayment Payment, Cause Cause) : Observation(Cause);
 
     public sealed record OfRefund(ProviderRefund Refund, Cause Cause) : Observation(Cause);
@@ -19,7 +23,11 @@ abstract record Observation(Cause Cause)
 
     public sealed record OfPayout(SeenPayout Payout, Cause Cause) : Observation(Cause);
 
-    public sealed record OfDispute(SeenDispute Dispute, Cause Cause) : Observation(Cause);
+    /// <param name="Dispute">What the provider says.</param>
+    /// <param name="Cause">Who asked, or what brought it.</param>
+    /// <param name="AskedAt">The version of our dispute when the provider was asked; 0 if we knew none.</param>
+    public sealed record OfDispute(SeenDispute Dispute, Cause Cause, int? AskedAt = null)
+        : Observation(Cause);
 }
 
 /// <summary>What an observation came to, and why where that needs a reason.</summary>

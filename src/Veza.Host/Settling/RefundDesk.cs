@@ -103,9 +103,9 @@ sealed partial class RefundDesk(
     }
 
     /// <summary>
-    /// Whether a success that came after the failure was only late. Null if Hyperswitch does not say now.
+    /// A webhook contradicts what is known of a refund: what Hyperswitch says now is followed. Null if it does not say.
     /// </summary>
-    public async Task<Conclusion?> WhatIsTrue(string name, CancellationToken cancellation)
+    public async Task<Conclusion?> AskAbout(string name, Cause cause, CancellationToken cancellation)
     {
         if (await FindNamed(name, cancellation) is not { } refund)
         {
@@ -115,14 +115,8 @@ sealed partial class RefundDesk(
         var answered = await hyperswitch.GetRefund(ProviderRefundId.For(refund.Id), cancellation);
         return answered.Answer switch
         {
-            Answer<ProviderRefund>.Accepted { Receipt.Report.Says: RefundFact.HasFailed } => new(
-                EventState.Known,
-                "overtaken"
-            ),
-            Answer<ProviderRefund>.Accepted { Receipt.Report.Says.IsHasSucceeded: true } => new(
-                EventState.Quarantined,
-                Doubtful.RefundSucceededAfterFailure.Word()
-            ),
+            Answer<ProviderRefund>.Accepted { Receipt: var told } => await Observe(told, cause),
+            { IsMissing: true } => new Conclusion(EventState.Quarantined, "refund_missing"),
             _ => null,
         };
     }

@@ -1,4 +1,3 @@
-using Microsoft.FSharp.Core;
 using Veza.Adapters.Storage;
 using Veza.Domain;
 using Veza.Domain.Orders;
@@ -80,7 +79,8 @@ sealed class Settler(Settings settings)
             signal.Word(),
             "order",
             order.Value.Id.Value,
-            observed.Cause
+            observed.Cause,
+            now
         );
     }
 
@@ -153,6 +153,7 @@ sealed class Settler(Settings settings)
             settings.RefundRules,
             settings.TransferRules,
             now,
+            observed.Source,
             observed.Refund.Report,
             refund.Value,
             order,
@@ -168,7 +169,8 @@ sealed class Settler(Settings settings)
             signal.Word(),
             "refund",
             refund.Value.Id.Value,
-            observed.Cause
+            observed.Cause,
+            now
         );
     }
 
@@ -207,6 +209,7 @@ sealed class Settler(Settings settings)
                     return new Conclusion(EventState.Processed);
                 },
                 alreadyKnown: () => new Conclusion(EventState.Known),
+                mustBeAsked: () => new Conclusion(EventState.Asking),
                 quarantined: why => new Conclusion(EventState.Quarantined, why.Word())
             );
     }
@@ -239,6 +242,7 @@ sealed class Settler(Settings settings)
                     return new Conclusion(EventState.Processed);
                 },
                 alreadyKnown: () => new Conclusion(EventState.Known),
+                mustBeAsked: () => new Conclusion(EventState.Asking),
                 quarantined: why => new Conclusion(EventState.Quarantined, why.Word())
             );
     }
@@ -252,12 +256,15 @@ sealed class Settler(Settings settings)
     {
         var seen = observed.Dispute;
         var known = world.DisputeNamed(seen.Name);
-        var order = known is null
-            ? world.OrderOfPayment(World.PaymentOf(seen))
-            : world.Order(known.Value.Order);
-        if (order is null)
+        var paid = world.OrderOfPayment(World.PaymentOf(seen));
+        if ((known is null ? paid : world.Order(known.Value.Order)) is not { } order)
         {
             return new(EventState.Parked, "unknown_payment");
+        }
+
+        if (paid is not null && !paid.Value.Id.Equals(order.Value.Id))
+        {
+            return new(EventState.Quarantined, Doubtful.PaymentDiffers.Word());
         }
 
         if (!string.Equals(seen.Currency, order.Value.Currency.Code, StringComparison.OrdinalIgnoreCase))
@@ -265,55 +272,49 @@ sealed class Settler(Settings settings)
             return new(EventState.Quarantined, Doubtful.CurrencyDiffers.Word());
         }
 
-        var licenses = world.LicensesOf(order.Value.Id);
-        var transfers = world.TransfersOf(order.Value);
+        if (observed.AskedAt is { } asked && asked != (known?.Version ?? 0))
+        {
+            // Something else was heard while the provider was being asked: its answer may be older than that.
+            return new(EventState.Asking);
+        }
+
         var verdict = known is null
             ? DisputeSettlement.raised(
-                settings.TransferRules,
-                now,
-                DisputeId.Named(order.Value.Id, seen.Name),
-                seen.Name,
-                new Money(seen.Amount, order.Value.Currency),
-                seen.Fact,
-                settings.DisputeRules,
-                order.Value,
-                licenses,
-                transfers
-            )
-            : DisputeSettlement.ruled(
                 settings.RefundRules,
                 settings.TransferRules,
                 settings.DisputeRules,
                 now,
-                seen.Fact,
+                observed.Source,
+                DisputeId.Named(order.Value.Id, seen.Name),
+                seen.Name,
+                seen.Report,
+                world.Case(order.Value.Id)
+            )
+            : DisputeSettlement.reported(
+                settings.RefundRules,
+                settings.TransferRules,
+                settings.DisputeRules,
+                now,
+                observed.Source,
+                seen.Report,
+                world.ImposedOn(order.Value.Id),
                 known.Value,
-                world.Imposed(known.Value) is { } imposed
-                    ? FSharpOption<Refund>.Some(imposed)
-                    : FSharpOption<Refund>.None,
-                order.Value,
-                licenses,
-                transfers
+                world.Case(order.Value.Id)
             );
         return verdict.Match(
             settled: effect =>
             {
                 world.Take(effect, changes, "dispute_" + seen.Fact.Ruling.Word(), observed.Cause);
-                changes.Post(
-                    order.Value.Id,
-                    order.Value.Currency,
-                    "dispute",
-                    effect.Dispute.Id.Value,
-                    effect.Rest.Postings,
-                    observed.Cause
-                );
+                TakeFreed(world, changes, order.Value.Id, observed.Cause, now);
                 return new Conclusion(EventState.Processed);
             },
             alreadyKnown: () => new Conclusion(EventState.Known),
+            mustBeAsked: () => new Conclusion(EventState.Asking),
             quarantined: why => new Conclusion(EventState.Quarantined, why.Word())
         );
     }
 
-    static Conclusion Conclude(
+    Conclusion Conclude(
         World world,
         Changes changes,
         Verdict<Effect> verdict,
@@ -321,18 +322,44 @@ sealed class Settler(Settings settings)
         string signal,
         string source,
         Guid sourceId,
-        Cause cause
+        Cause cause,
+        DateTimeOffset now
     ) =>
         verdict.Match(
             settled: effect =>
             {
                 world.Take(effect, changes, signal, cause);
                 changes.Post(order.Id, order.Currency, source, sourceId, effect.Postings, cause);
+                TakeFreed(world, changes, order.Id, cause, now);
                 return new Conclusion(EventState.Processed);
             },
             alreadyKnown: () => new Conclusion(EventState.Known),
+            mustBeAsked: () => new Conclusion(EventState.Asking),
             quarantined: why => new Conclusion(EventState.Quarantined, why.Word())
         );
+
+    /// <summary>What has become free on an order goes to the disputes that still claim something of it.</summary>
+    void TakeFreed(World world, Changes changes, OrderId order, Cause cause, DateTimeOffset now)
+    {
+        var disputes = world.DisputesOf(order);
+        if (disputes.IsEmpty)
+        {
+            return;
+        }
+
+        var effects = DisputeSettlement.takeFreed(
+            settings.RefundRules,
+            settings.TransferRules,
+            now,
+            world.ImposedOn(order),
+            disputes,
+            world.Case(order)
+        );
+        foreach (var effect in effects)
+        {
+            world.Take(effect, changes, "claim_met", cause);
+        }
+    }
 
     static async Task WritePayments(
         ITransaction session,

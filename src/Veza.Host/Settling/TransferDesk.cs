@@ -138,6 +138,7 @@ sealed class TransferDesk(
                         return new Conclusion(EventState.Processed);
                     },
                     alreadyKnown: () => Task.FromResult<Conclusion?>(new(EventState.Known)),
+                    mustBeAsked: () => Task.FromResult<Conclusion?>(null),
                     quarantined: why => Task.FromResult<Conclusion?>(new(EventState.Quarantined, why.Word()))
                 );
         });

@@ -18,13 +18,14 @@ namespace Veza.Host.Settling;
 sealed class World
 {
     readonly Dictionary<string, Guid> orderByPayment = [];
+    Dictionary<string, Guid> orderByDispute = [];
     readonly Dictionary<string, Versioned<Refund>> refundByName = [];
     Dictionary<Guid, Versioned<Order>> orders = [];
     Dictionary<Guid, Versioned<Transfer>> transfers = [];
     Dictionary<Guid, Versioned<Payout>> payouts = [];
     Dictionary<string, KnownCharge> charges = [];
     Dictionary<Guid, Versioned<Subscription>> subscriptions = [];
-    Dictionary<string, Versioned<Dispute>> disputes = [];
+    readonly Dictionary<string, Versioned<Dispute>> disputes = [];
     readonly Dictionary<Guid, Versioned<License>> licenses = [];
     readonly Dictionary<Guid, List<Guid>> licensesByOrder = [];
 
@@ -34,18 +35,22 @@ sealed class World
         CancellationToken cancellation
     )
     {
-        // Disputes, refunds, orders, transfers, payouts, subscriptions: whoever locks in another order may have to wait
-        // for itself.
+        // Refunds, orders, disputes, transfers, payouts, subscriptions: whoever locks in another order may have to wait
+        // for itself. Disputes come after the orders, whose locks keep others from raising one meanwhile.
         var world = new World();
-        await world.LoadDisputes(session, observations, cancellation);
         await world.LoadRefunds(session, observations, cancellation);
         await world.FindOrders(session, observations, cancellation);
         var refunded = world.refundByName.Values.Select(refund => refund.Value.Order.Value).ToHashSet();
-        var whole = refunded.Concat(world.Disputed(observations)).ToHashSet();
+        var touched = refunded
+            .Concat(world.orderByPayment.Values)
+            .Concat(world.orderByDispute.Values)
+            .ToHashSet();
         world.orders = await session.Orders(
-            [.. world.orderByPayment.Values.Concat(whole).Concat(Named(observations)).Distinct()],
+            [.. touched.Concat(Named(observations)).Distinct()],
             cancellation
         );
+        await world.LoadDisputes(session, touched, cancellation);
+        var whole = refunded.Concat(world.Disputed(observations)).ToHashSet();
         if (whole.Count > 0)
         {
             foreach (var license in await session.LicensesOf(whole, cancellation))
@@ -96,11 +101,24 @@ sealed class World
 
     public bool Knows(Guid order) => orders.ContainsKey(order);
 
-    /// <summary>The refund that a lost dispute has become.</summary>
-    public Refund? Imposed(Dispute dispute) =>
-        dispute.ToRow().RefundId is { } id
-            ? refundByName.GetValueOrDefault(ProviderRefundId.For(RefundId.Of(id)).Value)?.Value
-            : null;
+    public Microsoft.FSharp.Collections.FSharpList<Dispute> DisputesOf(OrderId order) =>
+        [
+            .. disputes
+                .Values.Select(dispute => dispute.Value)
+                .Where(dispute => dispute.Order.Value == order.Value),
+        ];
+
+    /// <summary>The refunds that an order's disputes have become.</summary>
+    public Microsoft.FSharp.Collections.FSharpList<Refund> ImposedOn(OrderId order) =>
+        [
+            .. DisputesOf(order)
+                .SelectMany(dispute => dispute.Refunds)
+                .Select(taken => refundByName[ProviderRefundId.For(taken.Refund).Value].Value),
+        ];
+
+    /// <summary>An order with all that a refund or a dispute of it may touch.</summary>
+    public Case Case(OrderId order) =>
+        new(orders[order.Value].Value, LicensesOf(order), TransfersOf(orders[order.Value].Value));
 
     public Versioned<Order>? OrderOfPayment(string paymentId) =>
         orderByPayment.TryGetValue(paymentId, out var id) ? orders.GetValueOrDefault(id) : null;
@@ -139,21 +157,33 @@ sealed class World
 
     public void Take(DisputeEffect effect, Changes changes, string signal, Cause cause)
     {
-        var known = disputes.GetValueOrDefault(effect.Dispute.Provider);
-        changes.Save(known, effect.Dispute, signal, cause);
-        disputes[effect.Dispute.Provider] = known is null
-            ? new Versioned<Dispute>(effect.Dispute, 0)
+        var dispute = effect.Dispute;
+        var known = disputes.GetValueOrDefault(dispute.Provider);
+        changes.Save(known, dispute, signal, cause);
+        disputes[dispute.Provider] = known is null
+            ? new Versioned<Dispute>(dispute, 0)
             : known with
             {
-                Value = effect.Dispute,
+                Value = dispute,
             };
-        if (effect.Imposed is { Value: var imposed })
+        foreach (var step in effect.Steps)
         {
-            changes.Save(null, imposed, "imposed", cause);
-            refundByName[ProviderRefundId.For(imposed.Id).Value] = new Versioned<Refund>(imposed, 0);
-        }
+            if (step.Imposed is { Value: var imposed })
+            {
+                changes.Save(null, imposed, "imposed", cause);
+                refundByName[ProviderRefundId.For(imposed.Id).Value] = new Versioned<Refund>(imposed, 0);
+            }
 
-        Take(effect.Rest, changes, signal, cause);
+            Take(step.Effect, changes, signal, cause);
+            changes.Post(
+                dispute.Order,
+                dispute.Amount.Currency,
+                "dispute",
+                dispute.Id.Value,
+                step.Effect.Postings,
+                cause
+            );
+        }
     }
 
     /// <summary>What the domain decided becomes the world, and the changes to be written.</summary>
@@ -177,6 +207,7 @@ sealed class World
         foreach (var license in effect.Granted)
         {
             changes.Save(null, license, "granted", cause);
+            Add(new Versioned<License>(license, 0));
         }
 
         foreach (var license in effect.Revoked)
@@ -253,15 +284,6 @@ sealed class World
         {
             Add(await session.RefundsNamed(names, cancellation));
         }
-
-        var imposed = disputes
-            .Values.Select(dispute => dispute.Value.ToRow().RefundId)
-            .OfType<Guid>()
-            .ToList();
-        if (imposed.Count > 0)
-        {
-            Add(await session.Refunds(imposed, cancellation));
-        }
     }
 
     void Add(IEnumerable<Versioned<Refund>> refunds)
@@ -272,30 +294,42 @@ sealed class World
         }
     }
 
-    async Task LoadDisputes(
-        ITransaction session,
-        IReadOnlyList<Observation> observations,
-        CancellationToken cancellation
-    )
+    /// <summary>The disputes of these orders, and the refunds that they have become: nobody else locks those.</summary>
+    async Task LoadDisputes(ITransaction session, HashSet<Guid> of, CancellationToken cancellation)
     {
-        var names = observations
-            .OfType<Observation.OfDispute>()
-            .Select(observation => observation.Dispute.Name)
-            .ToHashSet();
-        if (names.Count > 0)
+        if (of.Count == 0)
         {
-            disputes = await session.DisputesNamed(names, cancellation);
+            return;
+        }
+
+        foreach (var dispute in await session.DisputesOf(of, cancellation))
+        {
+            disputes.Add(dispute.Value.Provider, dispute);
+        }
+
+        var imposed = disputes
+            .Values.SelectMany(dispute => dispute.Value.Refunds)
+            .Select(taken => taken.Refund.Value)
+            .ToList();
+        if (imposed.Count > 0)
+        {
+            Add(await session.Refunds(imposed, cancellation));
         }
     }
 
-    /// <summary>The orders of disputes: those known, and those whose payment is.</summary>
+    /// <summary>The orders of the disputes that were reported, and those of which a dispute wants more than it has got.</summary>
     IEnumerable<Guid> Disputed(IReadOnlyList<Observation> observations) =>
         observations
             .OfType<Observation.OfDispute>()
             .Select(observation => PaymentOf(observation.Dispute))
             .Where(orderByPayment.ContainsKey)
             .Select(payment => orderByPayment[payment])
-            .Concat(disputes.Values.Select(dispute => dispute.Value.Order.Value));
+            .Concat(orderByDispute.Values)
+            .Concat(
+                disputes
+                    .Values.Where(dispute => dispute.Value.Unmet > 0)
+                    .Select(dispute => dispute.Value.Order.Value)
+            );
 
     static IEnumerable<string> PaymentNames(IReadOnlyList<Observation> observations) =>
         observations.OfType<Observation.OfPayment>().Select(observation => observation.Payment.PaymentId);
@@ -325,6 +359,15 @@ sealed class World
             )
             .Distinct()
             .ToArray();
+        var disputed = observations
+            .OfType<Observation.OfDispute>()
+            .Select(observation => observation.Dispute.Name)
+            .ToHashSet();
+        if (disputed.Count > 0)
+        {
+            orderByDispute = await session.OrdersOfDisputes(disputed, cancellation);
+        }
+
         if (names.Length == 0)
         {
             return;

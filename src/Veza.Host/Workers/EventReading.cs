@@ -2,6 +2,7 @@ using System.Text.Json;
 using Veza.Adapters.Hyperswitch;
 using Veza.Adapters.Storage;
 using Veza.Adapters.Stripe;
+using Veza.Domain;
 using Veza.Host.Settling;
 
 namespace Veza.Host.Workers;
@@ -93,7 +94,8 @@ sealed record EventReading(Observation? Observation, Conclusion? Conclusion)
         };
     }
 
-    static EventReading Says(Observation observation) => new(observation, null);
+    static EventReading Says(Observation observation) =>
+        new(observation with { Source = Source.ByWebhook }, null);
 
     static EventReading Is(EventState state, string? reason = null) =>
         new(null, new Conclusion(state, reason));

@@ -82,11 +82,7 @@ sealed partial class InboxWorker(
                 var conclusion = entry.Read.Observation is null
                     ? entry.Read.Conclusion!
                     : conclusions.Dequeue();
-                return (
-                    entry.Event,
-                    State: Inquirer.CanTell(conclusion) ? EventState.Asking : conclusion.State,
-                    conclusion.Reason
-                );
+                return (entry.Event, conclusion.State, conclusion.Reason);
             })
             .ToList();
         await session.CloseEvents(closed, now, cancellation);

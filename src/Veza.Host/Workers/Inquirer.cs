@@ -2,7 +2,6 @@ using System.Text.Json;
 using Veza.Adapters.Hyperswitch;
 using Veza.Adapters.Storage;
 using Veza.Adapters.Stripe;
-using Veza.Domain;
 using Veza.Host.Settling;
 
 namespace Veza.Host.Workers;
@@ -16,6 +15,7 @@ sealed partial class Inquirer(
     IStore store,
     TransferDesk transfers,
     RefundDesk refunds,
+    DisputeDesk disputes,
     StripeBooks books,
     Wakes wakes,
     TimeProvider clock,
@@ -87,26 +87,41 @@ sealed partial class Inquirer(
         await session.Commit(cancellation);
     }
 
-    /// <summary>
-    /// A success that was overtaken by its own failure looks like a contradiction. What Hyperswitch says now tells one
-    /// from the other, before anybody is called.
-    /// </summary>
-    public static bool CanTell(Conclusion conclusion) =>
-        conclusion is { State: EventState.Quarantined, Reason: var reason }
-        && reason == Doubtful.RefundSucceededAfterFailure.Word();
-
     /// <summary>Null: not now.</summary>
     async Task<Conclusion?> Ask(WaitingEvent waiting, CancellationToken cancellation)
     {
         using var document = JsonDocument.Parse(waiting.Body);
-        if (waiting.Provider == "hyperswitch")
-        {
-            var refund = document.RootElement.GetProperty("content").GetProperty("object");
-            return await refunds.WhatIsTrue(HyperswitchJson.Refund(refund).RefundId, cancellation);
-        }
+        return waiting.Provider == "hyperswitch"
+            ? await AskHyperswitch(waiting, document.RootElement, cancellation)
+            : await AskStripe(waiting, document.RootElement, cancellation);
+    }
 
-        var about = document.RootElement.GetProperty("data").GetProperty("object");
-        var account = HyperswitchJson.OptionalText(document.RootElement, "account");
+    /// <summary>What it said contradicts what is known.</summary>
+    async Task<Conclusion?> AskHyperswitch(
+        WaitingEvent waiting,
+        JsonElement root,
+        CancellationToken cancellation
+    )
+    {
+        var content = root.GetProperty("content");
+        var about = content.GetProperty("object");
+        var cause = new Cause("hyperswitch", waiting.EventId, waiting.Type);
+        return HyperswitchJson.OptionalText(content, "type") switch
+        {
+            "refund_details" => await refunds.AskAbout(
+                HyperswitchJson.Refund(about).RefundId,
+                cause,
+                cancellation
+            ),
+            "dispute_details" => await disputes.AskAbout(HyperswitchJson.Dispute(about), cause, cancellation),
+            var type => throw new InvalidDataException($"Hyperswitch cannot be asked about '{type}'."),
+        };
+    }
+
+    async Task<Conclusion?> AskStripe(WaitingEvent waiting, JsonElement root, CancellationToken cancellation)
+    {
+        var about = root.GetProperty("data").GetProperty("object");
+        var account = HyperswitchJson.OptionalText(root, "account");
         var cause = new Cause("stripe", waiting.EventId, waiting.Type);
         return waiting.Type switch
         {
@@ -116,7 +131,14 @@ sealed partial class Inquirer(
                 account ?? HyperswitchJson.Text(about, "id"),
                 cancellation
             ),
-            _ => await AskAboutRefund(about, cause, cancellation),
+            "refund.failed" or "refund.updated" or "charge.refund.updated" => await AskAboutRefund(
+                about,
+                cause,
+                cancellation
+            ),
+            var type when type.StartsWith("charge.dispute.", StringComparison.Ordinal) =>
+                await disputes.AskAbout(StripeJson.Dispute(about), cause, cancellation),
+            var type => throw new InvalidDataException($"Stripe cannot be asked about '{type}'."),
         };
     }
 
