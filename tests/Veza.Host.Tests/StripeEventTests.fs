@@ -58,23 +58,6 @@ let private payoutIs (scene: Scene) id status =
             }
     )
 
-let private dispute (scene: Scene) (order: string) isInquiry =
-    task {
-        let! answer = scene.Get $"/api/v1/orders/{order}"
-        let payment = text "payment_id" (answer.Body.GetProperty "payment")
-        return nonNull (scene.World.Hyperswitch.Dispute(payment, Nullable(), isInquiry))
-    }
-
-let private disputeIs (scene: Scene) order status =
-    scene.Until(
-        $"the dispute to be {status}",
-        fun () ->
-            task {
-                let! answer = scene.Get $"/api/v1/orders/{order}"
-                return items "disputes" answer.Body |> List.map (text "status") = [ status ]
-            }
-    )
-
 [<Tests>]
 let tests =
     testList "stripe's events" [
@@ -309,45 +292,6 @@ let tests =
                     do! payoutIs scene (answer.Text "id") "failed"
                     let! failed = scene.As("operator", "GET", $"""/api/v1/payouts/{answer.Text "id"}""", "")
                     Expect.equal (text "code" (failed.Body.GetProperty "failure")) "account_closed" ""
-                })
-        ]
-        testList "disputes" [
-            play "lost reverse like a refund, heard from both providers once" [] (fun scene ->
-                task {
-                    let! order = scene.SettledOrder()
-                    let! id = dispute scene order false
-                    do! disputeIs scene order "open"
-                    let! refused = scene.Refund(order, "")
-                    Expect.equal
-                        refused.Code
-                        "refund_exceeds_remaining"
-                        "a refund and a dispute never both take it"
-                    scene.World.Hyperswitch.Rule(id, "lost") |> ignore
-                    do! disputeIs scene order "lost"
-                    do! scene.TransfersAre(order, "reversed")
-                    do! scene.OrderIs(order, "refunded")
-                    let! rows = scene.Scalar<int64> "select count(*) from disputes"
-                    Expect.equal rows 1L "one dispute"
-                    do! scene.BooksAgree()
-                })
-            play "won release what they had reserved" [] (fun scene ->
-                task {
-                    let! order = scene.SettledOrder()
-                    let! id = dispute scene order true
-                    do! disputeIs scene order "open"
-                    scene.World.Hyperswitch.Rule(id, "won") |> ignore
-                    do! disputeIs scene order "won"
-                    let! refund = scene.Refund(order, "")
-                    Expect.equal refund.Status 201 "free again"
-                })
-            play "open are asked about when no webhook comes" [ "ASK_INTERVAL", "300ms" ] (fun scene ->
-                task {
-                    let! order = scene.SettledOrder()
-                    let! id = dispute scene order false
-                    do! disputeIs scene order "open"
-                    scene.World.Courier.Add(DeliveryRule("*", Delivery.Drop))
-                    scene.World.Hyperswitch.Rule(id, "lost") |> ignore
-                    do! disputeIs scene order "lost"
                 })
         ]
         testList "replayed" [

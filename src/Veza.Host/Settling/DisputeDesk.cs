@@ -21,6 +21,9 @@ sealed class DisputeDesk(
 {
     const int Most = 20;
 
+    /// <summary>Both providers report the same step: what one has changed, the other has to be asked about anew.</summary>
+    const int MostQuestions = 3;
+
     /// <summary>True if there may be more.</summary>
     public async Task<bool> AskAboutDue(CancellationToken cancellation)
     {
@@ -34,8 +37,23 @@ sealed class DisputeDesk(
     }
 
     /// <summary>A webhook contradicts what is known: the provider's answer is followed. Null if there is none now.</summary>
-    public async Task<Conclusion?> AskAbout(SeenDispute seen, Cause cause, CancellationToken cancellation) =>
-        await Ask(seen.Name, await VersionOf(seen.Name, cancellation), cause, cancellation);
+    public async Task<Conclusion?> AskAbout(SeenDispute seen, Cause cause, CancellationToken cancellation)
+    {
+        for (var attempt = 1; ; attempt++)
+        {
+            var version = await VersionOf(seen.Name, cancellation);
+            var conclusion = await Ask(seen.Name, version, cause, cancellation);
+            if (conclusion is not { State: EventState.Asking })
+            {
+                return conclusion;
+            }
+
+            if (attempt == MostQuestions)
+            {
+                return null;
+            }
+        }
+    }
 
     async Task<Conclusion?> Ask(string name, int version, Cause cause, CancellationToken cancellation)
     {
@@ -50,11 +68,10 @@ sealed class DisputeDesk(
             return null;
         }
 
-        var conclusion = await observations.Settle(
+        return await observations.Settle(
             new Observation.OfDispute(found, cause, version),
             CancellationToken.None
         );
-        return conclusion.State == EventState.Asking ? null : conclusion;
     }
 
     async Task<int> VersionOf(string name, CancellationToken cancellation)

@@ -203,7 +203,8 @@ sealed class Settler(Settings settings)
             .Match(
                 settled: effect =>
                 {
-                    var signal = TransferSignal.NewTransferSeen([seen.Fact.StripeId]).Word();
+                    var answer = Answer<StripeTransferId>.NewAccepted(seen.Fact.StripeId);
+                    var signal = TransferSignal.NewTransferAnswered(answer).Word();
                     changes.Save(transfer, effect.Transfer, effect.Movements, signal, observed.Cause, now);
                     world.Take(effect.Transfer);
                     return new Conclusion(EventState.Processed);
