@@ -156,6 +156,14 @@ module DisputeWords =
         | Won -> "won"
         | Lost _ -> "lost"
 
+    /// The status that a ruling leads to.
+    let ruled ruling =
+        match ruling with
+        | Opened
+        | Challenged -> "open"
+        | WonByUs -> "won"
+        | LostByUs -> "lost"
+
     let signal (ProviderReports(_, report)) = "dispute_" + ruling report.Fact.Ruling
 
 [<CompilationRepresentation(CompilationRepresentationFlags.ModuleSuffix)>]

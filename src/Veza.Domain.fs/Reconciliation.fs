@@ -4,6 +4,7 @@ namespace Veza.Domain.Reconciliation
 
 open System
 open Veza.Domain
+open Veza.Domain.Disputes
 open Veza.Domain.Orders
 open Veza.Domain.Payouts
 open Veza.Domain.Refunds
@@ -280,3 +281,35 @@ module Compare =
         | RefundStatus.Pending _
         | Submitted _
         | RefundStatus.Failed _ -> []
+
+    /// A dispute of ours and what the provider says of it. Of one that is won the amount means nothing any more.
+    let dispute cutOff (line: Line<Dispute>) (theirs: DisputeReport) code =
+        let ours = line.Is
+        let status, says = DisputeWords.status ours.Status, DisputeWords.ruled theirs.Fact.Ruling
+        let isInquiry stage = stage = PreDispute
+        unlessYoung (isYoung cutOff line) [
+            if not (sameCode code ours.Amount.Currency.Code) then
+                yield! differs CurrencyDiffers NeedsOperator ours.Amount.Currency.Code code
+            elif status <> says then
+                yield! differs StatusDiffers TellTheFact status says
+            elif not ours.Status.IsWon && isInquiry ours.Seen.Stage <> isInquiry theirs.Fact.Stage then
+                let stage = DisputeWords.stage
+                yield! differs StatusDiffers TellTheFact (stage ours.Seen.Stage) (stage theirs.Fact.Stage)
+            elif not ours.Status.IsWon && ours.Amount.Minor <> theirs.Amount then
+                yield!
+                    differs
+                        AmountDiffers
+                        TellTheFact
+                        (ours.Amount.Display())
+                        (Money.Display(theirs.Amount, code))
+        ]
+
+    /// A dispute of ours that the provider, asked for it, does not know.
+    let disputeMissing cutOff (line: Line<Dispute>) =
+        differs MissingThere NeedsOperator (DisputeWords.status line.Is.Status) ""
+        |> unlessYoung (isYoung cutOff line)
+
+    /// A dispute at the provider, of an order of ours, of which we do not know.
+    let disputeUnknown (cutOff: DateTimeOffset) madeAt (theirs: DisputeReport) code =
+        let says = $"{Money.Display(theirs.Amount, code)} {DisputeWords.ruled theirs.Fact.Ruling}"
+        differs MissingHere TellTheFact "" says |> unlessYoung (madeAt > cutOff)

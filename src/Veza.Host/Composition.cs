@@ -182,6 +182,7 @@ static class Composition
         services.AddSingleton<SubscriptionDesk>();
         services.AddSingleton<TransferComparison>();
         services.AddSingleton<BuyerComparison>();
+        services.AddSingleton<DisputeComparison>();
         services.AddSingleton<Reconciler>();
         services.AddSingleton<ReconciliationDesk>();
         services.AddSingleton<Backfill>();

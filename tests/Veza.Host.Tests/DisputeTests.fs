@@ -261,6 +261,66 @@ let tests =
                     do! disputeIs scene order "won"
                     do! scene.OrderIs(order, "completed")
                 })
+        play
+            "that no webhook told of, and decisions likewise, are found by reconciliation and healed"
+            [ "RECONCILE_GRACE", "1ms"; "RECONCILE_INTERVAL", "1h"; "EVENT_WALK_INTERVAL", "1h" ]
+            (fun scene ->
+                task {
+                    let compare body =
+                        task {
+                            let! begun = scene.As("operator", "POST", "/api/v1/reconciliation/runs", body)
+                            let path = $"""/api/v1/reconciliation/runs/{begun.Text "id"}"""
+                            let mutable run = begun
+                            do!
+                                scene.Until(
+                                    "the run to end",
+                                    fun () ->
+                                        task {
+                                            let! now = scene.As("operator", "GET", path, "")
+                                            run <- now
+                                            return now.Text "status" <> "running"
+                                        }
+                                )
+                            return
+                                run.Text "status",
+                                items "findings" run.Body
+                                |> List.map (fun found ->
+                                    text "reason" found, text "entity" found, text "theirs" found)
+                        }
+                    let! order = scene.SettledOrder()
+                    scene.World.Courier.Add(DeliveryRule("*", Delivery.Drop))
+                    let! payment = paymentOf scene order
+                    let id =
+                        nonNull (
+                            scene.World.Hyperswitch.Dispute(
+                                payment,
+                                Nullable 40_00L,
+                                DisputeStage.Dispute,
+                                DisputeWebhooks.None
+                            )
+                        )
+                    // Stripe counts in seconds, and what is younger than the grace is only a matter of time.
+                    do! Task.Delay 1100
+                    let! found = compare ""
+                    Expect.equal
+                        found
+                        ("differ", [ "missing_here", "order", "40.00 EUR open" ])
+                        "Veza knows nothing of it"
+                    let! healed = compare """{"heal":true}"""
+                    Expect.equal (fst healed) "agree" "it is taken over"
+                    do! disputeIs scene order "open"
+                    do! scene.BooksAgree()
+                    rule scene id DisputeOutcome.Lost
+                    let! found = compare ""
+                    Expect.equal
+                        (fst found, snd found)
+                        ("differ", [ "status", "dispute", "lost" ])
+                        "decided unheard"
+                    let! healed = compare """{"heal":true}"""
+                    Expect.equal (fst healed) "agree" ""
+                    do! disputeIs scene order "lost"
+                    do! scene.OrderIs(order, "partially_refunded")
+                })
     ]
 
 [<Tests>]

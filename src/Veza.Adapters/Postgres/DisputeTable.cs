@@ -2,6 +2,7 @@ using Npgsql;
 using Veza.Adapters.Storage;
 using Veza.Domain;
 using Veza.Domain.Disputes;
+using Veza.Domain.Reconciliation;
 
 namespace Veza.Adapters.Postgres;
 
@@ -40,6 +41,26 @@ static class DisputeTable
         command.Parameters.Add(Reading.Uuids(orders));
         await using var reader = await command.ExecuteReaderAsync(cancellation);
         return await reader.All(From, cancellation);
+    }
+
+    /// <summary>By their names or their orders, without locks, and when each last changed.</summary>
+    public static async Task<List<Line<Dispute>>> Lines(
+        NpgsqlDataSource database,
+        IEnumerable<string> names,
+        IEnumerable<Guid> orders,
+        CancellationToken cancellation
+    )
+    {
+        await using var command = database.CreateCommand(
+            $"""
+            select {Columns}, d.updated_at from disputes d
+            where provider_dispute_id = any($1) or order_id = any($2)
+            """
+        );
+        command.Parameters.Add(Reading.Texts(names));
+        command.Parameters.Add(Reading.Uuids(orders));
+        await using var reader = await command.ExecuteReaderAsync(cancellation);
+        return await reader.All(row => new Line<Dispute>(From(row).Value, row.Time(16)), cancellation);
     }
 
     /// <summary>Disputes that the provider has to be asked about, their next time already set.</summary>

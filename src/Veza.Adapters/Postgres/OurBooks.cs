@@ -1,4 +1,5 @@
 using Npgsql;
+using Veza.Domain.Disputes;
 using Veza.Domain.Orders;
 using Veza.Domain.Payouts;
 using Veza.Domain.Reconciliation;
@@ -135,6 +136,23 @@ public sealed class OurBooks(NpgsqlDataSource database)
             row => new Line<Refund>(RefundTable.From(row).Value, row.Time(18)),
             cancellation
         );
+    }
+
+    /// <summary>Disputes by the providers' names for them, or by their orders.</summary>
+    public async Task<IReadOnlyList<Line<Dispute>>> Disputes(
+        IEnumerable<string> names,
+        IEnumerable<Guid> orders,
+        CancellationToken cancellation
+    ) => await DisputeTable.Lines(database, names, orders, cancellation);
+
+    /// <summary>Which orders these payments pay, by Hyperswitch's name for the payment or by its connector's.</summary>
+    public async Task<IReadOnlyDictionary<string, Guid>> OrdersOfPayments(
+        IReadOnlyCollection<string> payments,
+        CancellationToken cancellation
+    )
+    {
+        await using var session = await Session.Begin(database, cancellation);
+        return await session.OrdersOfPayments(payments, cancellation);
     }
 
     /// <summary>The payouts in which anything happened since then.</summary>

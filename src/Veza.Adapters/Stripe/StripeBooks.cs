@@ -74,6 +74,14 @@ public sealed class StripeBooks(StripeClient stripe)
         CancellationToken cancellation
     ) => Page("/v1/events", Window(from, upto), after, cancellation);
 
+    /// <summary>Disputes raised in the window, newest first.</summary>
+    public Task<BooksPage> Disputes(
+        DateTimeOffset from,
+        DateTimeOffset upto,
+        string? after,
+        CancellationToken cancellation
+    ) => Page("/v1/disputes", Window(from, upto), after, cancellation);
+
     /// <summary>The accounts connected to the platform, newest first.</summary>
     public Task<BooksPage> Accounts(CancellationToken cancellation) =>
         Page("/v1/accounts", "", null, cancellation);
@@ -136,7 +144,19 @@ public sealed class StripeBooks(StripeClient stripe)
             requestOptions: new RawRequestOptions { StripeAccount = account },
             cancellationToken: cancellation
         );
-        using var document = JsonDocument.Parse(response.Content);
-        return document.RootElement.Clone();
+        try
+        {
+            using var document = JsonDocument.Parse(response.Content);
+            return document.RootElement.Clone();
+        }
+        catch (JsonException error)
+        {
+            // A broken answer says nothing of what was asked about: it is asked again.
+            throw new HttpRequestException(
+                HttpRequestError.InvalidResponse,
+                "Stripe's answer cannot be read.",
+                error
+            );
+        }
     }
 }

@@ -135,7 +135,7 @@ static class ReconcileCommand
     {
         var compared = report.Compared;
         AnsiConsole.MarkupLineInterpolated(
-            $"Since {report.Scope.Since:u}: {compared.StripeTransfers} transfers and {compared.Payouts} payouts at Stripe,"
+            $"Since {report.Scope.Since:u}: {compared.StripeTransfers} transfers and {compared.Payouts} payouts at Stripe, {compared.Disputes} disputes,"
         );
         AnsiConsole.MarkupLineInterpolated(
             $"{compared.HyperswitchPayments} payments and {compared.HyperswitchRefunds} refunds at Hyperswitch,"

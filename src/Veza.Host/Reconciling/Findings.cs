@@ -24,6 +24,7 @@ sealed class Compared
     public int HyperswitchPayments { get; set; }
     public int HyperswitchRefunds { get; set; }
     public int Payouts { get; set; }
+    public int Disputes { get; set; }
     public int Orders { get; set; }
 
     /// <summary>Lines of ours that the lists did not show, asked about one by one.</summary>

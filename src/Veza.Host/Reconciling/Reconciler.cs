@@ -11,7 +11,12 @@ namespace Veza.Host.Reconciling;
 /// Lays our books beside both providers', line by line and from both sides: what they list of a window, and what of ours
 /// has changed in it. Each order's own books are checked on the way.
 /// </summary>
-sealed class Reconciler(OurBooks ours, TransferComparison transfers, BuyerComparison buyers)
+sealed class Reconciler(
+    OurBooks ours,
+    TransferComparison transfers,
+    BuyerComparison buyers,
+    DisputeComparison disputes
+)
 {
     const int Most = 200;
 
@@ -38,6 +43,7 @@ sealed class Reconciler(OurBooks ours, TransferComparison transfers, BuyerCompar
         var sent = await transfers.FromTheirs(scope, compared, findings, progress, cancellation);
         var paid = await buyers.Payments(scope, compared, findings, progress, cancellation);
         var refunded = await buyers.Refunds(scope, compared, findings, progress, cancellation);
+        var disputed = await disputes.FromTheirs(scope, compared, findings, cancellation);
         await transfers.Payouts(scope, compared, findings, cancellation);
 
         Guid? after = null;
@@ -67,6 +73,15 @@ sealed class Reconciler(OurBooks ours, TransferComparison transfers, BuyerCompar
                 compared,
                 (await ours.Transfers([], orders, [], cancellation)).Where(line =>
                     !sent.Contains(line.Is.Id.Value)
+                ),
+                findings,
+                cancellation
+            );
+            await disputes.FromOurs(
+                scope,
+                compared,
+                (await ours.Disputes([], orders, cancellation)).Where(line =>
+                    !disputed.Contains(line.Is.Id.Value)
                 ),
                 findings,
                 cancellation

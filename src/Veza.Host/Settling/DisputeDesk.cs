@@ -37,12 +37,12 @@ sealed class DisputeDesk(
     }
 
     /// <summary>A webhook contradicts what is known: the provider's answer is followed. Null if there is none now.</summary>
-    public async Task<Conclusion?> AskAbout(SeenDispute seen, Cause cause, CancellationToken cancellation)
+    public async Task<Conclusion?> AskAbout(string name, Cause cause, CancellationToken cancellation)
     {
         for (var attempt = 1; ; attempt++)
         {
-            var version = await VersionOf(seen.Name, cancellation);
-            var conclusion = await Ask(seen.Name, version, cause, cancellation);
+            var version = await VersionOf(name, cancellation);
+            var conclusion = await Ask(name, version, cause, cancellation);
             if (conclusion is not { State: EventState.Asking })
             {
                 return conclusion;
@@ -82,13 +82,16 @@ sealed class DisputeDesk(
         return disputes.SingleOrDefault(dispute => dispute.Value.Provider == name)?.Version ?? 0;
     }
 
-    /// <summary>Nothing and not missing: the provider does not say now.</summary>
-    async Task<(SeenDispute? Found, bool IsMissing)> Find(string name, CancellationToken cancellation)
+    /// <summary>Which provider knows the dispute by this name.</summary>
+    public static string ProviderOf(string name) =>
+        name.StartsWith("dp_", StringComparison.Ordinal) || name.StartsWith("du_", StringComparison.Ordinal)
+            ? "stripe"
+            : "hyperswitch";
+
+    /// <summary>What the provider says now. Nothing and not missing: it does not say.</summary>
+    public async Task<(SeenDispute? Found, bool IsMissing)> Find(string name, CancellationToken cancellation)
     {
-        if (
-            !name.StartsWith("dp_", StringComparison.Ordinal)
-            && !name.StartsWith("du_", StringComparison.Ordinal)
-        )
+        if (ProviderOf(name) == "hyperswitch")
         {
             var answer = (await hyperswitch.GetDispute(name, cancellation)).Answer;
             return (

@@ -113,7 +113,11 @@ sealed partial class Inquirer(
                 cause,
                 cancellation
             ),
-            "dispute_details" => await disputes.AskAbout(HyperswitchJson.Dispute(about), cause, cancellation),
+            "dispute_details" => await disputes.AskAbout(
+                HyperswitchJson.Dispute(about).Name,
+                cause,
+                cancellation
+            ),
             var type => throw new InvalidDataException($"Hyperswitch cannot be asked about '{type}'."),
         };
     }
@@ -137,7 +141,7 @@ sealed partial class Inquirer(
                 cancellation
             ),
             var type when type.StartsWith("charge.dispute.", StringComparison.Ordinal) =>
-                await disputes.AskAbout(StripeJson.Dispute(about), cause, cancellation),
+                await disputes.AskAbout(StripeJson.Dispute(about).Name, cause, cancellation),
             var type => throw new InvalidDataException($"Stripe cannot be asked about '{type}'."),
         };
     }

@@ -151,6 +151,18 @@ public sealed class StripeChargeBooks(TimeProvider clock, StripeBooks money, Str
         );
     }
 
+    public StripeAnswer ListDisputes(IReadOnlyDictionary<string, string> query)
+    {
+        lock (gate)
+        {
+            var found = disputes
+                .Values.Reverse()
+                .Where(dispute => StripeList.IsInWindow(query, dispute.Created))
+                .Where(dispute => StripeList.Fits(query, "payment_intent", dispute.PaymentIntent));
+            return StripeList.Page(query, "/v1/disputes", found, dispute => dispute.Id, StripeShapes.ToJson);
+        }
+    }
+
     public StripeAnswer GetDispute(string id)
     {
         lock (gate)

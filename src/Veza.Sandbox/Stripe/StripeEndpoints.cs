@@ -74,6 +74,13 @@ static class StripeEndpoints
         Read(
             api,
             world,
+            "/disputes",
+            "stripe.disputes.list",
+            (query, _) => world.Charges.ListDisputes(query)
+        );
+        Read(
+            api,
+            world,
             "/disputes/{id}",
             "stripe.disputes.get",
             (_, context) => world.Charges.GetDispute(Id(context))
