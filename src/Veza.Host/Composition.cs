@@ -170,6 +170,7 @@ static class Composition
     public static void AddDesks(IServiceCollection services)
     {
         services.AddSingleton<Wakes>();
+        services.AddSingleton<LeaseKeeper>();
         services.AddSingleton<Conflicts>();
         services.AddSingleton<Settler>();
         services.AddSingleton<ObservationDesk>();
@@ -191,6 +192,7 @@ static class Composition
     static void AddWorkers(IServiceCollection services)
     {
         services.AddHostedService<WakeListener>();
+        services.AddHostedService(provider => provider.GetRequiredService<LeaseKeeper>());
         services.AddSingleton<InboxWorker>();
         services.AddHostedService(provider => provider.GetRequiredService<InboxWorker>());
         services.AddSingleton<Sweeper>();

@@ -45,6 +45,13 @@ sealed record Settings
     public required TimeSpan ReconcileGrace { get; init; }
     public required bool ReconcileHeal { get; init; }
     public required TimeSpan Lease { get; init; }
+
+    /// <summary>How often leases are renewed, and how often it is looked for what hosts that are gone had in hand.</summary>
+    public TimeSpan LeaseBeat => Lease / 6;
+
+    /// <summary>How long a claim holds: with the look for what is free again, no longer than WORKER_LEASE.</summary>
+    public TimeSpan LeaseTerm => Lease - LeaseBeat;
+
     public required bool WebhookAllowPrivateTargets { get; init; }
     public required TimeSpan Retention { get; init; }
     public required int ApiRateLimit { get; init; }
@@ -52,11 +59,12 @@ sealed record Settings
     public required string LogFormat { get; init; }
     public required LogLevel LogLevel { get; init; }
 
-    public TransferRules TransferRules => new(Transfers.Retry, Reversals.Retry, FundsRetryInterval, Lease);
+    public TransferRules TransferRules =>
+        new(Transfers.Retry, Reversals.Retry, FundsRetryInterval, LeaseTerm);
 
     public RefundRules RefundRules => new(SweepAfter, AbsentAfter);
 
-    public PayoutRules PayoutRules => new(Transfers.Retry, Lease, AskInterval);
+    public PayoutRules PayoutRules => new(Transfers.Retry, LeaseTerm, AskInterval);
 
     /// <summary>Banks decide within four months, and now and then decide anew.</summary>
     public DisputeRules DisputeRules => new(AskInterval, TimeSpan.FromDays(120));
@@ -93,11 +101,11 @@ sealed class SettingsReader(IConfiguration configuration)
             HyperswitchApiKey = Text("HYPERSWITCH_API_KEY", null, secret: true),
             HyperswitchProfileId = Optional("HYPERSWITCH_PROFILE_ID", secret: false),
             HyperswitchWebhookSecret = Optional("HYPERSWITCH_WEBHOOK_SECRET", secret: true),
-            HyperswitchTimeout = Duration("HYPERSWITCH_TIMEOUT", "40s"),
+            HyperswitchTimeout = Duration("HYPERSWITCH_TIMEOUT", "20s"),
             StripeApiBase = Read("STRIPE_API_BASE", "https://api.stripe.com", Url),
             StripeSecretKey = Text("STRIPE_SECRET_KEY", null, secret: true),
             StripeWebhookSecret = Optional("STRIPE_WEBHOOK_SECRET", secret: true),
-            StripeTimeout = Duration("STRIPE_TIMEOUT", "30s"),
+            StripeTimeout = Duration("STRIPE_TIMEOUT", "15s"),
             StripeRateLimit = Number("STRIPE_RATE_LIMIT", "25", 1, 10_000_000),
             StripeConcurrency = Number("STRIPE_CONCURRENCY", "32", 1, 10_000),
             PlatformFeeBps = Number("PLATFORM_FEE_BPS", "1000", 0, 10_000),
@@ -116,7 +124,7 @@ sealed class SettingsReader(IConfiguration configuration)
             ReconcileInterval = Duration("RECONCILE_INTERVAL", "15m"),
             ReconcileGrace = Duration("RECONCILE_GRACE", "15m"),
             ReconcileHeal = Flag("RECONCILE_HEAL", "true"),
-            Lease = Duration("WORKER_LEASE", "2m"),
+            Lease = Duration("WORKER_LEASE", "30s"),
             WebhookAllowPrivateTargets = Flag("WEBHOOK_ALLOW_PRIVATE_TARGETS", "false"),
             Retention = Duration("RETENTION", "30d"),
             EventStreams = Number("EVENT_STREAMS", "200", 1, 100_000),
@@ -135,11 +143,11 @@ sealed class SettingsReader(IConfiguration configuration)
                 HyperswitchApiKey = settings.HyperswitchApiKey!,
                 HyperswitchProfileId = settings.HyperswitchProfileId,
                 HyperswitchWebhookSecrets = WebhookSignatures.Secrets(settings.HyperswitchWebhookSecret),
-                HyperswitchTimeout = settings.HyperswitchTimeout,
+                HyperswitchTimeout = WellBelow(settings.Lease, settings.HyperswitchTimeout),
                 StripeApiBase = settings.StripeApiBase!,
                 StripeSecretKey = settings.StripeSecretKey!,
                 StripeWebhookSecrets = WebhookSignatures.Secrets(settings.StripeWebhookSecret),
-                StripeTimeout = settings.StripeTimeout,
+                StripeTimeout = WellBelow(settings.Lease, settings.StripeTimeout),
                 StripeRateLimit = settings.StripeRateLimit,
                 StripeConcurrency = settings.StripeConcurrency,
                 PlatformFeeBps = settings.PlatformFeeBps,
@@ -167,6 +175,9 @@ sealed class SettingsReader(IConfiguration configuration)
                 LogLevel = settings.LogLevel,
             };
     }
+
+    /// <summary>A call ends long before its lease would: two thirds of it at the latest.</summary>
+    static TimeSpan WellBelow(TimeSpan lease, TimeSpan timeout) => Durations.Least(timeout, lease * 2 / 3);
 
     WorkSettings Work(string enabled, string prefix)
     {
@@ -317,6 +328,8 @@ static class Durations
 
         return true;
     }
+
+    public static TimeSpan Least(TimeSpan one, TimeSpan other) => one < other ? one : other;
 
     static TimeSpan? UnitOf(ReadOnlySpan<char> unit) =>
         unit switch

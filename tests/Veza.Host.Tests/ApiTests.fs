@@ -131,7 +131,7 @@ let tests =
             })
         scene
             "a request that still runs is not taken for one that has crashed"
-            [ "HYPERSWITCH_TIMEOUT", "20s" ]
+            [ "HYPERSWITCH_TIMEOUT", "20s"; "WORKER_LEASE", "30s" ]
             (fun scene ->
                 task {
                     let! order = scene.Order()

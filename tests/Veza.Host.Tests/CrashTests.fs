@@ -3,6 +3,7 @@ module Veza.Host.Tests.CrashTests
 
 open System
 open System.Collections.Generic
+open System.Diagnostics
 open System.IO
 open System.Threading
 open System.Threading.Tasks
@@ -75,6 +76,74 @@ let tests =
                 Expect.equal (done' ()) 9000L "once"
                 do! scene.BooksAgree()
             })
+        play
+            "killed with work in hand: another host takes it up within WORKER_LEASE, not at its next check"
+            off
+            (fun scene ->
+                task {
+                    let lease = TimeSpan.FromSeconds 4.
+                    let! order = scene.SettledOrder()
+                    scene.World.Wiring.StripeTarget <- null
+                    let! answer = scene.Refund(order, "")
+                    do! scene.RefundIs(answer.Text "id", "succeeded")
+                    scene.World.Faults.Add(
+                        Fault(
+                            "stripe.reversals.create",
+                            FaultMode.Slow,
+                            Times = 2,
+                            Delay = TimeSpan.FromSeconds 30.
+                        )
+                    )
+                    let settings = Dictionary<string, string>(environment scene)
+                    settings["WORKER_LEASE"] <- "4s"
+                    settings["REVERSAL_CHECK_INTERVAL"] <- "10m"
+                    use host = VezaProcess.At(program, settings)
+                    do! host.Start CancellationToken.None
+                    let done' () =
+                        scene.World.Stripe.Transfers() |> Seq.sumBy (fun transfer -> transfer.Reversed)
+                    do! scene.Until("Stripe to have done it", fun () -> Task.FromResult(done' () = 9000L))
+                    let! second =
+                        Second.With scene [ "WORKER_LEASE", "4s"; "REVERSAL_CHECK_INTERVAL", "10m" ]
+                    do! host.Kill()
+                    let killed = Stopwatch.StartNew()
+                    do! scene.TransfersAre(order, "reversed")
+                    // The call itself, and the look at it from here.
+                    Expect.isLessThan killed.Elapsed (lease + TimeSpan.FromSeconds 3.) "within the lease"
+                    do! second.DisposeAsync()
+                    Expect.equal (done' ()) 9000L "once"
+                    do! scene.BooksAgree()
+                })
+        play
+            "what waits for its turn longer than a lease stays with its host, and is sent once"
+            [ "STRIPE_RATE_LIMIT", "1"; "WORKER_LEASE", "3s"; "TRANSFER_RETRY_ENABLED", "false" ]
+            (fun scene ->
+                task {
+                    for _ in 1..3 do
+                        let! _ = scene.PaidOrder()
+                        ()
+                    let! second =
+                        Second.With scene [
+                            "STRIPE_RATE_LIMIT", "1"
+                            "WORKER_LEASE", "3s"
+                            "REVERSAL_WORKER_ENABLED", "false"
+                        ]
+                    let mutable sends = 0
+                    do!
+                        scene.Until(
+                            "all to be sent",
+                            fun () ->
+                                task {
+                                    let! most = scene.Scalar<int> "select max(sends) from seller_transfers"
+                                    sends <- max sends most
+                                    let! left =
+                                        scene.Scalar<int64>
+                                            "select count(*) from seller_transfers where status <> 'completed'"
+                                    return left = 0L
+                                }
+                        )
+                    do! second.DisposeAsync()
+                    Expect.equal sends 1 "nobody took it for abandoned"
+                })
         play "stopped politely, it finishes what is in flight" off (fun scene ->
             task {
                 let! order = scene.SettledOrder()

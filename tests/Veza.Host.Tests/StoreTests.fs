@@ -69,6 +69,54 @@ let tests =
                 let ids = claims |> Seq.concat |> Seq.map _.Value.Id |> List.ofSeq
                 Expect.equal (List.distinct ids) ids "each once"
             })
+        play
+            "what is in hand stays with its host as long as its lease is renewed, and under its version"
+            off
+            (fun scene ->
+                task {
+                    let! _ = scene.PaidOrder()
+                    let queue = scene.Services.GetRequiredService<IStore>()
+                    let lease = TimeSpan.FromMinutes 1.
+                    let start = DateTimeOffset.UtcNow
+                    let claim (minutes: float) =
+                        queue.ClaimTransfers(Work.Sending, 10, start.AddMinutes minutes, lease, none)
+                    let hold (minutes: float) version (claimed: Versioned<Transfer> seq) =
+                        let held = [|
+                            for taken in claimed do
+                                Lease(Leased.Transfer, string taken.Value.Id.Value, taken.Version + version)
+                        |]
+                        queue.HoldUntil(held, start.AddMinutes minutes, none)
+                    let! claimed = claim 0.
+                    Expect.hasLength claimed 2 "both are due"
+                    do! hold 3. 0 claimed
+                    do! hold 2. 0 claimed
+                    let! early = claim 2.5
+                    Expect.isEmpty early "renewed, and never taken back"
+                    let! after = claim 3.
+                    Expect.hasLength after 2 "nobody renewed it any more"
+                    do! hold 9. 0 claimed
+                    let! again = claim 4.
+                    Expect.hasLength again 2 "who lost it cannot renew it"
+                })
+        play "whatever can be in hand can be renewed" off (fun scene ->
+            task {
+                let! order = scene.PaidOrder()
+                let queue = scene.Services.GetRequiredService<IStore>()
+                let until = DateTimeOffset.UtcNow.AddDays 1.
+                let nobody = Guid.CreateVersion7()
+                let held = [|
+                    for what in Enum.GetValues<Leased>() do
+                        match what with
+                        | Leased.Event -> Lease(what, "0")
+                        | Leased.Delivery -> Lease(what, $"{nobody}:1")
+                        | Leased.Payment -> Lease(what, order)
+                        | _ -> Lease(what, string nobody)
+                |]
+                do! scene.Execute $"update payments set due_at = now() where order_id = '{order}'"
+                do! queue.HoldUntil(held, until, none)
+                let! due = scene.Scalar<DateTime> $"select due_at from payments where order_id = '{order}'"
+                Expect.isGreaterThan due (DateTime.UtcNow.AddHours 23.) "a payment that is being asked about"
+            })
         play "of two writers on one version the second one is told" off (fun scene ->
             task {
                 let! order = scene.PaidOrder()

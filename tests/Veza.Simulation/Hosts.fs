@@ -57,6 +57,8 @@ and Host(id: int, world: World) =
     let clock = scheduler.Clock
     let conflicts = Conflicts(istore, clock)
     let wakes = Wakes()
+    // Nothing is renewed here: a call that outlives its lease is one of the misfortunes.
+    let leases = new LeaseKeeper(settings, istore, clock, NullLogger<LeaseKeeper>.Instance)
     let settler = Settler settings
     let observations = ObservationDesk(istore, conflicts, settler, clock)
     let client =
@@ -81,6 +83,7 @@ and Host(id: int, world: World) =
             conflicts,
             hyperswitch,
             observations,
+            leases,
             wakes,
             clock,
             NullLogger<PaymentDesk>.Instance
@@ -92,12 +95,13 @@ and Host(id: int, world: World) =
             conflicts,
             hyperswitch,
             observations,
+            leases,
             wakes,
             clock,
             NullLogger<RefundDesk>.Instance
         )
     let transfers = TransferDesk(settings, istore, conflicts, connect, observations, wakes, clock)
-    let disputes = DisputeDesk(settings, istore, hyperswitch, stripeBooks, observations, clock)
+    let disputes = DisputeDesk(settings, istore, hyperswitch, stripeBooks, observations, leases, clock)
     let inbox =
         new InboxWorker(settings, istore, conflicts, settler, wakes, clock, NullLogger<InboxWorker>.Instance)
     let sweeper =
@@ -110,6 +114,7 @@ and Host(id: int, world: World) =
             refunds,
             disputes,
             stripeBooks,
+            leases,
             wakes,
             clock,
             NullLogger<Inquirer>.Instance
@@ -124,6 +129,7 @@ and Host(id: int, world: World) =
             istore,
             conflicts,
             stripe,
+            leases,
             wakes.Sending,
             clock,
             NullLogger<TransferWorker>.Instance

@@ -98,7 +98,7 @@ type MemoryStore(host: int, scheduler: Scheduler, tables: Tables, lostCommits: i
                 return claimed :> IReadOnlyList<_>
             }
 
-        member _.ClaimPayments(most, now, after, _) =
+        member _.ClaimPayments(most, now, after, lease, _) =
             task {
                 do! pass "claims payments"
                 let due =
@@ -107,9 +107,31 @@ type MemoryStore(host: int, scheduler: Scheduler, tables: Tables, lostCommits: i
                     |> Seq.truncate most
                     |> List.ofSeq
                 for row in due do
-                    row.Due <- Nullable(now + max after ((now - row.Created) / 2.))
+                    row.Due <- Nullable(now + lease)
                 do! pass "has claimed payments"
-                return List [ for row in due -> row.Order ] :> IReadOnlyList<_>
+                let next (row: PaymentRow) = now + max after ((now - row.Created) / 2.)
+                return List [ for row in due -> DuePayment(row.Order, next row) ] :> IReadOnlyList<_>
+            }
+
+        member _.HoldUntil(claims, until, _) =
+            task {
+                do! pass "holds what it has"
+                let isEarlier (due: Nullable<DateTimeOffset>) = due.HasValue && due.Value < until
+                for claim in claims do
+                    match claim.What with
+                    | Leased.Payment ->
+                        let row = tables.Payments[Guid.Parse claim.Id]
+                        if isEarlier row.Due then
+                            row.Due <- Nullable until
+                    | Leased.Refund ->
+                        let struct (row, version) = tables.Refunds[Guid.Parse claim.Id]
+                        if version = claim.Version && isEarlier row.DueAt then
+                            tables.Refunds[row.Id] <- struct ({ row with DueAt = Nullable until }, version)
+                    | Leased.Dispute ->
+                        let struct (row, version) = tables.Disputes[Guid.Parse claim.Id]
+                        if version = claim.Version && isEarlier row.DueAt then
+                            tables.Disputes[row.Id] <- struct ({ row with DueAt = Nullable until }, version)
+                    | other -> invalidOp $"Nobody holds a {other} in the simulation."
             }
 
         member _.ClaimPayouts(most, rules, now, _) =
@@ -138,7 +160,7 @@ type MemoryStore(host: int, scheduler: Scheduler, tables: Tables, lostCommits: i
                 return claimed :> IReadOnlyList<_>
             }
 
-        member _.ClaimDisputes(most, rules, now, _) =
+        member _.ClaimDisputes(most, rules, now, lease, _) =
             task {
                 do! pass "claims disputes"
                 let due =
@@ -152,8 +174,14 @@ type MemoryStore(host: int, scheduler: Scheduler, tables: Tables, lostCommits: i
                         for id in due do
                             let stored = tables.Dispute id
                             let polled = Dispute.polled rules now stored.Value
-                            tables.Disputes[id] <- struct (Dispute.toRow polled, stored.Version + 1)
-                            tables.Dispute id
+                            let row = Dispute.toRow polled
+                            let due =
+                                if row.DueAt.HasValue then
+                                    Nullable(min row.DueAt.Value (now + lease))
+                                else
+                                    Nullable()
+                            tables.Disputes[id] <- struct ({ row with DueAt = due }, stored.Version + 1)
+                            Versioned<Dispute>(polled, stored.Version + 1)
                     ]
                 do! pass "has claimed disputes"
                 return claimed :> IReadOnlyList<_>

@@ -63,12 +63,16 @@ static class DisputeTable
         return await reader.All(row => new Line<Dispute>(From(row).Value, row.Time(16)), cancellation);
     }
 
-    /// <summary>Disputes that the provider has to be asked about, their next time already set.</summary>
+    /// <summary>
+    /// Disputes that the provider has to be asked about, with their next time; until they have been asked about, they are
+    /// taken for the length of a lease.
+    /// </summary>
     public static async Task<List<Versioned<Dispute>>> Claim(
         NpgsqlDataSource database,
         int most,
         DisputeRules rules,
         DateTimeOffset now,
+        TimeSpan lease,
         CancellationToken cancellation
     )
     {
@@ -95,7 +99,8 @@ static class DisputeTable
         await using (var command = connection.CreateCommand())
         {
             command.CommandText = """
-                update disputes d set due_at = n.due_at, version = d.version + 1
+                update disputes d
+                set due_at = case when n.due_at is not null then least(n.due_at, $3) end, version = d.version + 1
                 from unnest($1::uuid[], $2::timestamptz[]) as n (id, due_at) where d.id = n.id
                 """;
             var polled = due.Select(dispute => dispute.Value.Polled(rules, now).ToRow()).ToList();
@@ -103,6 +108,7 @@ static class DisputeTable
             command.Parameters.Add(
                 new NpgsqlParameter<DateTimeOffset?[]> { TypedValue = [.. polled.Select(row => row.DueAt)] }
             );
+            command.Parameters.Add(Reading.At(now + lease));
             await command.ExecuteNonQueryAsync(cancellation);
         }
 

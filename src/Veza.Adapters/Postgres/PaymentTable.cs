@@ -9,28 +9,29 @@ namespace Veza.Adapters.Postgres;
 /// <summary>What Hyperswitch answered for orders' payments, in its own words.</summary>
 static class PaymentTable
 {
-    public static async Task<List<Guid>> Claim(
+    public static async Task<List<DuePayment>> Claim(
         NpgsqlDataSource database,
         int most,
         DateTimeOffset now,
         TimeSpan after,
+        TimeSpan lease,
         CancellationToken cancellation
     )
     {
         await using var command = database.CreateCommand(
             """
-            update payments
-            set due_at = $1 + greatest($2, ($1 - created_at) / 2)
+            update payments set due_at = $4
             where order_id = any(array(
                 select order_id from payments where due_at <= $1 order by due_at limit $3 for update skip locked))
-            returning order_id
+            returning order_id, $1 + greatest($2, ($1 - created_at) / 2)
             """
         );
         command.Parameters.Add(Reading.At(now));
         command.Parameters.Add(new NpgsqlParameter<TimeSpan> { TypedValue = after });
         command.Parameters.AddWithValue(most);
+        command.Parameters.Add(Reading.At(now + lease));
         await using var reader = await command.ExecuteReaderAsync(cancellation);
-        return await reader.All(row => row.GetGuid(0), cancellation);
+        return await reader.All(row => new DuePayment(row.GetGuid(0), row.Time(1)), cancellation);
     }
 
     public static async Task<Dictionary<string, Guid>> OrdersOf(

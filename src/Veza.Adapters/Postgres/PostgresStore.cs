@@ -34,12 +34,19 @@ public sealed class PostgresStore(NpgsqlDataSource database, ILoggerFactory logs
         CancellationToken cancellation
     ) => await RefundTable.Claim(database, most, now, lease, cancellation);
 
-    public async Task<IReadOnlyList<Guid>> ClaimPayments(
+    public async Task<IReadOnlyList<DuePayment>> ClaimPayments(
         int most,
         DateTimeOffset now,
         TimeSpan after,
+        TimeSpan lease,
         CancellationToken cancellation
-    ) => await PaymentTable.Claim(database, most, now, after, cancellation);
+    ) => await PaymentTable.Claim(database, most, now, after, lease, cancellation);
+
+    public Task HoldUntil(
+        IReadOnlyCollection<Lease> leases,
+        DateTimeOffset until,
+        CancellationToken cancellation
+    ) => Leases.HoldUntil(database, leases, until, cancellation);
 
     public async Task<IReadOnlyList<Versioned<Payout>>> ClaimPayouts(
         int most,
@@ -52,8 +59,9 @@ public sealed class PostgresStore(NpgsqlDataSource database, ILoggerFactory logs
         int most,
         DisputeRules rules,
         DateTimeOffset now,
+        TimeSpan lease,
         CancellationToken cancellation
-    ) => await DisputeTable.Claim(database, most, rules, now, cancellation);
+    ) => await DisputeTable.Claim(database, most, rules, now, lease, cancellation);
 
     public async Task<IReadOnlyList<Guid>> DueSubscriptions(
         int most,

@@ -52,15 +52,22 @@ public interface IStore
     );
 
     /// <summary>
-    /// The orders whose payments are to be asked about. Each wait is half of the payment's age, at least
-    /// <paramref name="after"/>: what nobody ever pays is asked about ever more rarely and never given up.
+    /// The orders whose payments are to be asked about, taken for the length of a lease. Each wait until the next time
+    /// is half of the payment's age, at least <paramref name="after"/>: what nobody ever pays is asked about ever more
+    /// rarely and never given up.
     /// </summary>
-    Task<IReadOnlyList<Guid>> ClaimPayments(
+    Task<IReadOnlyList<DuePayment>> ClaimPayments(
         int most,
         DateTimeOffset now,
         TimeSpan after,
+        TimeSpan lease,
         CancellationToken cancellation
     );
+
+    /// <summary>
+    /// What is still as it was taken is due for others not before then. Never moves a time back.
+    /// </summary>
+    Task HoldUntil(IReadOnlyCollection<Lease> leases, DateTimeOffset until, CancellationToken cancellation);
 
     /// <summary>Payouts to be asked for or about, taken for the length of a lease.</summary>
     Task<IReadOnlyList<Versioned<Payout>>> ClaimPayouts(
@@ -75,6 +82,7 @@ public interface IStore
         int most,
         DisputeRules rules,
         DateTimeOffset now,
+        TimeSpan lease,
         CancellationToken cancellation
     );
 

@@ -4,6 +4,8 @@ using Veza.Adapters.Hyperswitch;
 using Veza.Adapters.Storage;
 using Veza.Adapters.Stripe;
 using Veza.Domain;
+using Veza.Domain.Disputes;
+using Veza.Host.Workers;
 
 namespace Veza.Host.Settling;
 
@@ -16,6 +18,7 @@ sealed class DisputeDesk(
     HyperswitchClient hyperswitch,
     StripeBooks stripe,
     ObservationDesk observations,
+    LeaseKeeper leases,
     TimeProvider clock
 )
 {
@@ -27,13 +30,26 @@ sealed class DisputeDesk(
     /// <summary>True if there may be more.</summary>
     public async Task<bool> AskAboutDue(CancellationToken cancellation)
     {
-        var due = await store.ClaimDisputes(Most, settings.DisputeRules, clock.GetUtcNow(), cancellation);
-        await Task.WhenAll(
-            due.Select(dispute =>
-                Ask(dispute.Value.Provider, dispute.Version, new Cause("sweep"), cancellation)
-            )
+        var due = await store.ClaimDisputes(
+            Most,
+            settings.DisputeRules,
+            clock.GetUtcNow(),
+            settings.LeaseTerm,
+            cancellation
         );
+        await Task.WhenAll(due.Select(dispute => Ask(dispute, cancellation)));
         return due.Count == Most;
+    }
+
+    /// <summary>When it is asked about next is written down once it has been asked about.</summary>
+    async Task Ask(Versioned<Dispute> dispute, CancellationToken cancellation)
+    {
+        using var held = leases.Hold(Leased.Dispute, dispute.Value.Id.Value, dispute.Version);
+        await Ask(dispute.Value.Provider, dispute.Version, new Cause("sweep"), cancellation);
+        if (dispute.Value.ToRow().DueAt is { } next)
+        {
+            await held.PutOff(next);
+        }
     }
 
     /// <summary>A webhook contradicts what is known: the provider's answer is followed. Null if there is none now.</summary>

@@ -31,6 +31,7 @@ sealed partial class PaymentDesk(
     Conflicts conflicts,
     HyperswitchClient hyperswitch,
     ObservationDesk observations,
+    LeaseKeeper leases,
     Wakes wakes,
     TimeProvider clock,
     ILogger<PaymentDesk> log
@@ -84,8 +85,14 @@ sealed partial class PaymentDesk(
     /// </summary>
     public async Task<bool> AskAboutDue(CancellationToken cancellation)
     {
-        var due = await store.ClaimPayments(Most, clock.GetUtcNow(), settings.SweepAfter, cancellation);
-        await Task.WhenAll(due.Select(order => Ask(OrderId.Of(order), cancellation)));
+        var due = await store.ClaimPayments(
+            Most,
+            clock.GetUtcNow(),
+            settings.SweepAfter,
+            settings.LeaseTerm,
+            cancellation
+        );
+        await Task.WhenAll(due.Select(payment => AskAbout(payment, cancellation)));
         return due.Count == Most;
     }
 
@@ -133,6 +140,13 @@ sealed partial class PaymentDesk(
         await session.FindPayment(orderId, cancellation) is { } known
             ? new PaymentAnswer.Open(known.PaymentId, known.ClientSecret, known.Status ?? "processing")
             : null;
+
+    async Task AskAbout(DuePayment payment, CancellationToken cancellation)
+    {
+        using var held = leases.Hold(Leased.Payment, payment.Order);
+        await Ask(OrderId.Of(payment.Order), cancellation);
+        await held.PutOff(payment.Next);
+    }
 
     async Task Ask(OrderId order, CancellationToken cancellation)
     {

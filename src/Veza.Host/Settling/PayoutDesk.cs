@@ -2,6 +2,7 @@ using Veza.Adapters.Storage;
 using Veza.Adapters.Stripe;
 using Veza.Domain;
 using Veza.Domain.Payouts;
+using Veza.Host.Workers;
 
 namespace Veza.Host.Settling;
 
@@ -15,6 +16,7 @@ sealed partial class PayoutDesk(
     Conflicts conflicts,
     StripePayouts stripe,
     ObservationDesk observations,
+    LeaseKeeper leases,
     TimeProvider clock,
     ILogger<PayoutDesk> log
 )
@@ -52,7 +54,7 @@ sealed partial class PayoutDesk(
         if (isNew)
         {
             // From here on the caller's disconnect changes nothing: the payout is on its way.
-            await Move(asked, actor, CancellationToken.None);
+            await Move(new Versioned<Payout>(asked, 1), actor, CancellationToken.None);
         }
 
         return (await Stored(id, CancellationToken.None))!;
@@ -62,7 +64,7 @@ sealed partial class PayoutDesk(
     public async Task<bool> MoveDue(CancellationToken cancellation)
     {
         var due = await store.ClaimPayouts(Most, settings.PayoutRules, clock.GetUtcNow(), cancellation);
-        await Task.WhenAll(due.Select(payout => Move(payout.Value, "worker", cancellation)));
+        await Task.WhenAll(due.Select(payout => Move(payout, "worker", cancellation)));
         return due.Count == Most;
     }
 
@@ -70,13 +72,15 @@ sealed partial class PayoutDesk(
     public Task<Conclusion> Observe(SeenPayout seen, Cause cause, CancellationToken cancellation) =>
         observations.Settle(new Observation.OfPayout(seen, cause), cancellation);
 
-    async Task Move(Payout payout, string actor, CancellationToken cancellation)
+    async Task Move(Versioned<Payout> taken, string actor, CancellationToken cancellation)
     {
+        var payout = taken.Value;
         if (payout.Duty() is not { Value: var duty })
         {
             return;
         }
 
+        using var held = leases.Hold(Leased.Payout, payout.Id.Value, taken.Version);
         var heard = await stripe.Perform(payout, duty, cancellation);
         await conflicts.DecideAgain(async () =>
         {

@@ -37,6 +37,7 @@ sealed partial class RefundDesk(
     Conflicts conflicts,
     HyperswitchClient hyperswitch,
     ObservationDesk observations,
+    LeaseKeeper leases,
     Wakes wakes,
     TimeProvider clock,
     ILogger<RefundDesk> log
@@ -124,8 +125,8 @@ sealed partial class RefundDesk(
     /// <summary>Asks Hyperswitch about refunds whose time has come. True if there may be more.</summary>
     public async Task<bool> AskAboutDue(CancellationToken cancellation)
     {
-        var due = await store.ClaimRefunds(Most, clock.GetUtcNow(), settings.Lease, cancellation);
-        await Task.WhenAll(due.Select(refund => Ask(refund.Value, cancellation)));
+        var due = await store.ClaimRefunds(Most, clock.GetUtcNow(), settings.LeaseTerm, cancellation);
+        await Task.WhenAll(due.Select(refund => AskAbout(refund, cancellation)));
         return due.Count == Most;
     }
 
@@ -217,6 +218,13 @@ sealed partial class RefundDesk(
                         (null, false, new RefundAnswer.NotAllowed(why, order.Value.Status.Word()))
                     )
             );
+    }
+
+    async Task AskAbout(Versioned<Refund> refund, CancellationToken cancellation)
+    {
+        using var held = leases.Hold(Leased.Refund, refund.Value.Id.Value, refund.Version);
+        await Ask(refund.Value, cancellation);
+        await held.PutOff(clock.GetUtcNow() + settings.SweepAfter);
     }
 
     /// <summary>Asking comes first; only what Hyperswitch has proven not to know may be sent again.</summary>

@@ -1,6 +1,7 @@
 using Veza.Adapters;
 using Veza.Adapters.Outgoing;
 using Veza.Adapters.Postgres;
+using Veza.Adapters.Storage;
 
 namespace Veza.Host.Workers;
 
@@ -8,6 +9,8 @@ namespace Veza.Host.Workers;
 sealed partial class DeliveryWorker(
     WebhookDeliveries deliveries,
     WebhookSender sender,
+    Settings settings,
+    LeaseKeeper leases,
     Wakes wakes,
     TimeProvider clock,
     ILogger<DeliveryWorker> log
@@ -16,9 +19,6 @@ sealed partial class DeliveryWorker(
     const int Most = 50;
 
     static readonly TimeSpan Beat = TimeSpan.FromSeconds(1);
-
-    /// <summary>Longer than an attempt may take; after that another worker makes the next one.</summary>
-    static readonly TimeSpan Lease = WebhookSender.Longest * 4;
 
     protected override async Task ExecuteAsync(CancellationToken stopping)
     {
@@ -35,13 +35,14 @@ sealed partial class DeliveryWorker(
         IReadOnlyList<DueDelivery> due;
         do
         {
-            due = await deliveries.Claim(Most, Lease, stopping);
+            due = await deliveries.Claim(Most, settings.LeaseTerm, stopping);
             await Task.WhenAll(due.Select(delivery => Deliver(delivery, stopping)));
         } while (due.Count == Most);
     }
 
     async Task Deliver(DueDelivery delivery, CancellationToken stopping)
     {
+        using var held = leases.Hold(Leased.Delivery, $"{delivery.Endpoint}:{delivery.Sequence}");
         var result = await sender.Send(delivery, stopping);
         Telemetry.Deliveries.Add(1, Telemetry.Tag("outcome", result.Arrived ? "delivered" : "not_taken"));
         if (await deliveries.Record(result, CancellationToken.None))

@@ -42,7 +42,7 @@ sealed partial class EventWalker(
     {
         var now = clock.GetUtcNow();
         var upto = now - settings.SweepAfter;
-        if (await store.BeginWalk(Name, upto, now, settings.Lease, cancellation) is not { } walked)
+        if (await store.BeginWalk(Name, upto, now, settings.LeaseTerm, cancellation) is not { } walked)
         {
             return 0;
         }
@@ -55,7 +55,7 @@ sealed partial class EventWalker(
             var (seen, fresh) = await Record(from - Overlap, until, cancellation);
             gaps += fresh;
             now = clock.GetUtcNow();
-            await store.EndWalk(Name, until, seen, fresh, now + settings.Lease, now, cancellation);
+            await store.EndWalk(Name, until, seen, fresh, now + settings.LeaseTerm, now, cancellation);
             from = until;
         }
 

@@ -17,6 +17,7 @@ sealed partial class Inquirer(
     RefundDesk refunds,
     DisputeDesk disputes,
     StripeBooks books,
+    LeaseKeeper leases,
     Wakes wakes,
     TimeProvider clock,
     ILogger<Inquirer> log
@@ -30,7 +31,8 @@ sealed partial class Inquirer(
         {
             await Rounds.Once(() => InquireAll(stopping), LogFailed, stopping);
 
-            await wakes.Inquiries.Wait(TimeSpan.FromSeconds(5), clock, stopping);
+            var most = Durations.Least(TimeSpan.FromSeconds(5), settings.LeaseBeat);
+            await wakes.Inquiries.Wait(most, clock, stopping);
         }
     }
 
@@ -45,7 +47,7 @@ sealed partial class Inquirer(
     /// <summary>One round; answers how many events it took.</summary>
     internal async Task<int> Inquire(CancellationToken cancellation)
     {
-        var claimed = await store.ClaimEvents(Most, clock.GetUtcNow(), settings.Lease, cancellation);
+        var claimed = await store.ClaimEvents(Most, clock.GetUtcNow(), settings.LeaseTerm, cancellation);
         await Task.WhenAll(claimed.Select(waiting => Conclude(waiting, cancellation)));
         return claimed.Count;
     }
@@ -54,6 +56,7 @@ sealed partial class Inquirer(
     {
         Conclusion? conclusion;
         Correlation.Begin(waiting.Correlation);
+        using var held = leases.Hold(Leased.Event, waiting.Seq);
         try
         {
             conclusion = await Ask(waiting, cancellation);

@@ -17,7 +17,8 @@ sealed partial class PayoutWorker(
         {
             await Rounds.Once(() => MoveAll(stopping), LogFailed, stopping);
 
-            await wakes.Payouts.Wait(settings.Transfers.CheckInterval, clock, stopping);
+            var most = Durations.Least(settings.Transfers.CheckInterval, settings.LeaseBeat);
+            await wakes.Payouts.Wait(most, clock, stopping);
         }
     }
 

@@ -20,6 +20,9 @@ sealed partial class Sweeper(
 {
     protected override async Task ExecuteAsync(CancellationToken stopping)
     {
+        await Rounds.Once(() => Sweep(stopping), LogFailed, stopping);
+        // What the host before this one was asking about when it was killed is free again by then.
+        await Task.Delay(Durations.Least(settings.SweepInterval, settings.Lease), clock, stopping);
         using var beat = new PeriodicTimer(settings.SweepInterval, clock);
         do
         {

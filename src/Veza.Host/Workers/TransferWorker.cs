@@ -27,12 +27,13 @@ sealed partial class TransferWorker(
     IStore store,
     Conflicts conflicts,
     TransferCaller stripe,
+    LeaseKeeper leases,
     Wake wake,
     TimeProvider clock,
     ILogger<TransferWorker> log
 ) : BackgroundService
 {
-    /// <summary>Longer than any call may take; what is cut off then is taken over when its lease runs out.</summary>
+    /// <summary>Longer than a call takes; what is cut off then is taken over when its lease runs out.</summary>
     static readonly TimeSpan Patience = TimeSpan.FromSeconds(20);
 
     readonly SemaphoreSlim calls = new(all.StripeConcurrency);
@@ -54,7 +55,8 @@ sealed partial class TransferWorker(
             {
                 if (!await TakeOff(results, stopping))
                 {
-                    await wake.Wait(settings.CheckInterval, clock, stopping);
+                    // At least so often that what a host which is gone had in hand is taken up in time.
+                    await wake.Wait(Durations.Least(settings.CheckInterval, all.LeaseBeat), clock, stopping);
                 }
             }
             catch (OperationCanceledException) when (stopping.IsCancellationRequested)
@@ -107,6 +109,7 @@ sealed partial class TransferWorker(
     async Task Fly(Versioned<Transfer> transfer, GroupWriter<Result> results)
     {
         Correlation.Begin(transfer.Correlation);
+        using var held = leases.Hold(Leased.Transfer, transfer.Value.Id.Value, transfer.Version);
         try
         {
             await calls.WaitAsync(cutOff.Token);
@@ -144,7 +147,13 @@ sealed partial class TransferWorker(
     internal sealed record Result(Versioned<Transfer> Claimed, TransferDuty Duty, Heard Heard);
 
     internal Task<IReadOnlyList<Versioned<Transfer>>> Claim() =>
-        store.ClaimTransfers(work, settings.BatchSize, clock.GetUtcNow(), all.Lease, CancellationToken.None);
+        store.ClaimTransfers(
+            work,
+            settings.BatchSize,
+            clock.GetUtcNow(),
+            all.LeaseTerm,
+            CancellationToken.None
+        );
 
     /// <summary>Asks Stripe what the transfer's state says must be asked.</summary>
     internal async Task<Result?> Perform(Versioned<Transfer> transfer, CancellationToken cancellation) =>
