@@ -134,8 +134,11 @@ static class ReconcileCommand
     static void Show(Report report)
     {
         var compared = report.Compared;
+        AnsiConsole.MarkupInterpolated(
+            $"Since {report.Scope.Since:u}: {compared.StripeTransfers} transfers "
+        );
         AnsiConsole.MarkupLineInterpolated(
-            $"Since {report.Scope.Since:u}: {compared.StripeTransfers} transfers and {compared.Payouts} payouts at Stripe, {compared.Disputes} disputes,"
+            $"and {compared.Payouts} payouts at Stripe, {compared.Disputes} disputes,"
         );
         AnsiConsole.MarkupLineInterpolated(
             $"{compared.HyperswitchPayments} payments and {compared.HyperswitchRefunds} refunds at Hyperswitch,"
