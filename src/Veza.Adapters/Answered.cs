@@ -18,14 +18,20 @@ static class Transport
     public static Answer<T>? Classify<T>(Exception error, CancellationToken cancellation) =>
         error switch
         {
-            BrokenCircuitException => Answer<T>.NewNotExecuted(Hindrance.CircuitOpen),
-            RateLimiterRejectedException => Answer<T>.NewNotExecuted(Hindrance.RateLimited),
+            BrokenCircuitException => Answer<T>.NewNotExecuted(
+                Hindrance.CircuitOpen,
+                "Its last calls have failed; it is left alone for a few seconds."
+            ),
+            RateLimiterRejectedException => Answer<T>.NewNotExecuted(
+                Hindrance.HeldBack,
+                "STRIPE_RATE_LIMIT: too many calls wait already."
+            ),
             HttpRequestException
             {
                 HttpRequestError: HttpRequestError.ConnectionError
                     or HttpRequestError.NameResolutionError
                     or HttpRequestError.SecureConnectionError
-            } => Answer<T>.NewNotExecuted(Hindrance.Unreachable),
+            } => Answer<T>.NewNotExecuted(Hindrance.Unreachable, error.Message),
             HttpRequestException or IOException or TimeoutRejectedException => Answer<T>.NewInDoubt(
                 Doubt.NoAnswer
             ),

@@ -1,13 +1,16 @@
 using System.Diagnostics;
+using System.Net;
+using System.Text.Json;
 using Polly.CircuitBreaker;
 using Polly.RateLimiting;
 using Polly.Timeout;
+using Veza.Adapters.Hyperswitch;
 using Veza.Adapters.Storage;
 
 namespace Veza.Adapters;
 
 /// <summary>Counts and times every call of a provider, outside of its policy: what the policy holds back counts too.</summary>
-public sealed class ProviderCalls(string provider) : DelegatingHandler
+public sealed class ProviderCalls(string provider, Credentials credentials) : DelegatingHandler
 {
     protected override async Task<HttpResponseMessage> SendAsync(
         HttpRequestMessage request,
@@ -15,6 +18,7 @@ public sealed class ProviderCalls(string provider) : DelegatingHandler
     )
     {
         var began = Stopwatch.GetTimestamp();
+        var operation = Operation(request);
         var outcome = "canceled";
         if (Correlation.Current is { } correlation)
         {
@@ -27,12 +31,14 @@ public sealed class ProviderCalls(string provider) : DelegatingHandler
             outcome = (int)response.StatusCode switch
             {
                 < 300 => "accepted",
+                401 or 403 => "unauthorized",
                 404 => "missing",
                 409 => "conflict",
                 429 => "rate_limited",
                 < 500 => "refused",
                 _ => "server_error",
             };
+            await Judge(response, operation, cancellationToken);
             return response;
         }
         catch (Exception error) when (Word(error, cancellationToken) is { } word)
@@ -43,9 +49,45 @@ public sealed class ProviderCalls(string provider) : DelegatingHandler
         finally
         {
             var call = Telemetry.Tag("provider", provider);
-            var operation = Telemetry.Tag("operation", Operation(request));
-            Telemetry.ProviderCalls.Add(1, call, operation, Telemetry.Tag("outcome", outcome));
-            Telemetry.ProviderCallTime.Record(Stopwatch.GetElapsedTime(began).TotalSeconds, call, operation);
+            var kind = Telemetry.Tag("operation", operation);
+            Telemetry.ProviderCalls.Add(1, call, kind, Telemetry.Tag("outcome", outcome));
+            Telemetry.ProviderCallTime.Record(Stopwatch.GetElapsedTime(began).TotalSeconds, call, kind);
+        }
+    }
+
+    /// <summary>A connected account that is not ours any more is refused with 403 too; that says nothing of our key.</summary>
+    async Task Judge(HttpResponseMessage response, string operation, CancellationToken cancellation)
+    {
+        if (response.StatusCode is not (HttpStatusCode.Unauthorized or HttpStatusCode.Forbidden))
+        {
+            credentials.Accept(provider, operation);
+            return;
+        }
+
+        await response.Content.LoadIntoBufferAsync(cancellation);
+        var text = await response.Content.ReadAsStringAsync(cancellation);
+        if (!text.Contains("\"account_invalid\"", StringComparison.Ordinal))
+        {
+            credentials.Refuse(provider, operation, (int)response.StatusCode, Said(text));
+        }
+    }
+
+    /// <summary>Both providers' errors say it in <c>error.message</c>.</summary>
+    static string Said(string text)
+    {
+        try
+        {
+            using var document = JsonDocument.Parse(text);
+            return
+                document.RootElement.ValueKind == JsonValueKind.Object
+                && document.RootElement.TryGetProperty("error", out var error)
+                && error.ValueKind == JsonValueKind.Object
+                ? HyperswitchJson.OptionalText(error, "message") ?? "without a message"
+                : "without a message";
+        }
+        catch (JsonException)
+        {
+            return "not in the provider's own words";
         }
     }
 

@@ -1,6 +1,7 @@
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Http.Resilience;
+using Microsoft.Extensions.Logging;
 using Polly;
 
 namespace Veza.Adapters;
@@ -22,7 +23,14 @@ public static class Resilience
     )
     {
         client.Services.TryAddSingleton<Circuits>();
-        client.AddHttpMessageHandler(() => new ProviderCalls(provider));
+        client.Services.TryAddSingleton(services => new Credentials(
+            clock,
+            services.GetRequiredService<ILogger<Credentials>>()
+        ));
+        client.AddHttpMessageHandler(services => new ProviderCalls(
+            provider,
+            services.GetRequiredService<Credentials>()
+        ));
         client.AddResilienceHandler(
             provider,
             (pipeline, context) =>

@@ -58,10 +58,12 @@ module Attempt =
         let operation =
             match hindrance with
             | RateLimited
+            | HeldBack
             | CircuitOpen
             | Unreachable
             | ObjectLocked
-            | Unauthorized -> Operation.unsending attempt.Operation
+            | Unauthorized
+            | Forbidden -> Operation.unsending attempt.Operation
             | KeyInUse -> attempt.Operation
         again ForProvider (now + Backoff.delay policy 0) { attempt with Operation = operation }
 

@@ -21,6 +21,11 @@ type CSharp =
         | Ok value -> ok.Invoke value
         | Error why -> error.Invoke why
 
+    // Answers
+
+    [<Extension>]
+    static member Shown(answer) = Answer.shown answer
+
     // Transfers
 
     [<Extension>]

@@ -42,7 +42,7 @@ module Machines =
         Accepted receipt
         Denied(refusal OtherCause, true)
         Denied(refusal cause, true)
-        NotExecuted RateLimited
+        NotExecuted(RateLimited, "message")
         Answer.InDoubt NoAnswer
     ]
 
@@ -68,10 +68,11 @@ module Machines =
             ReversalsNoticed { Ours = None; AmountReversed = 30L }
             ReversalsNoticed { Ours = None; AmountReversed = 100L }
             FundsArrived
-            TransferSignal.LookUpFailed
+            TransferSignal.LookUpFailed(refusal OtherCause)
             StripeIdMissing
             TransferSignal.RetryRequested
             WriteOffRequested
+            RedirectRequested(certain (StripeAccountId.Parse "acct_2"))
         ]
 
     /// A worker's claim comes before every answer, so that a request in doubt is one that was sent.
@@ -86,10 +87,11 @@ module Machines =
             | ReversalSeen _
             | ReversalsNoticed _
             | FundsArrived
-            | TransferSignal.LookUpFailed
+            | TransferSignal.LookUpFailed _
             | StripeIdMissing
             | TransferSignal.RetryRequested
-            | WriteOffRequested -> transfer
+            | WriteOffRequested
+            | RedirectRequested _ -> transfer
         match Transfer.apply transferRules now signal transfer with
         | Transfers.Advanced(next, _) -> Some next, None
         | Transfers.Unchanged -> None, None
@@ -262,7 +264,7 @@ module Machines =
                     PayoutReported(sight IsPaid)
                     PayoutReported(sight IsCanceled)
                     PayoutReported(sight (PayoutFact.HasFailed(refusal OtherCause)))
-                    PayoutSignal.LookUpFailed
+                    PayoutSignal.LookUpFailed(refusal OtherCause)
                     PayoutSignal.RetryRequested
                 ]
             SignalWord = PayoutWords.signal
@@ -274,7 +276,7 @@ module Machines =
                         | PayoutAnswered _ -> Payout.claimed payoutRules now payout
                         | PayoutSeen _
                         | PayoutReported _
-                        | PayoutSignal.LookUpFailed
+                        | PayoutSignal.LookUpFailed _
                         | PayoutSignal.RetryRequested -> payout
                     match Payout.apply payoutRules now signal payout with
                     | Payouts.Advanced next -> Some next, None

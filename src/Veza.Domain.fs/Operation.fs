@@ -24,7 +24,10 @@ module RefusalCause =
 
 /// Why a request certainly did nothing. It may be sent again as it is.
 type Hindrance =
+    /// The provider's own limit (429).
     | RateLimited
+    /// STRIPE_RATE_LIMIT: the queue before it is full.
+    | HeldBack
     | CircuitOpen
     /// No connection could be made, so nothing was sent.
     | Unreachable
@@ -32,8 +35,38 @@ type Hindrance =
     | KeyInUse
     /// The provider's object is locked by somebody else's request.
     | ObjectLocked
-    /// Our credentials were not accepted; whoever runs Veza must mend them.
+    /// Our credentials were not accepted (401); whoever runs Veza must mend them.
     | Unauthorized
+    /// They were accepted and do not allow this (403).
+    | Forbidden
+
+module Hindrance =
+    /// The provider's status where it answered with one.
+    let code hindrance =
+        match hindrance with
+        | RateLimited -> "429"
+        | HeldBack -> "held_back"
+        | CircuitOpen -> "circuit_open"
+        | Unreachable -> "unreachable"
+        | KeyInUse -> "idempotency_key_in_use"
+        | ObjectLocked -> "lock_timeout"
+        | Unauthorized -> "401"
+        | Forbidden -> "403"
+
+    /// As a person reads it on the object that waits.
+    let shown hindrance (message: string) = { Cause = OtherCause; Code = code hindrance; Message = message }
+
+    /// Nothing gets better by itself until a person has acted.
+    let needsPerson hindrance =
+        match hindrance with
+        | Unauthorized
+        | Forbidden -> true
+        | RateLimited
+        | HeldBack
+        | CircuitOpen
+        | Unreachable
+        | KeyInUse
+        | ObjectLocked -> false
 
 /// Why we cannot know whether a request took effect.
 type Doubt =
@@ -45,12 +78,23 @@ type Doubt =
     /// It said yes, but the answer could not be read.
     | Unreadable
 
+module Refusal =
+    /// In Stripe's words, until its books have told what they mean.
+    let unclear message = { Cause = OtherCause; Code = "invalid_request_error"; Message = message }
+
+module Doubt =
+    let shown (doubt: Doubt) = {
+        Cause = OtherCause
+        Code = "in_doubt"
+        Message = $"No definite answer (%A{doubt})."
+    }
+
 /// All that a provider can answer.
 type Answer<'receipt> =
     | Accepted of Receipt: 'receipt
     /// `Replayed`: the provider says this is its stored answer to the first request under the key.
     | Denied of Refusal: Refusal * Replayed: bool
-    | NotExecuted of Hindrance: Hindrance
+    | NotExecuted of Hindrance: Hindrance * Message: string
     | InDoubt of Doubt: Doubt
     /// The object that was to be changed does not exist.
     | Missing
@@ -59,6 +103,18 @@ type Answer<'receipt> =
     | Duplicate of Message: string * Replayed: bool
     /// The key was used before with other parameters, so nothing of ours will ever happen under it.
     | KeyReused of Message: string
+
+module Answer =
+    /// What stands on the object that waits, until it gets a better answer.
+    let shown answer =
+        match answer with
+        | Accepted _
+        | Missing -> None
+        | Denied(refusal, _) -> Some refusal
+        | NotExecuted(hindrance, message) -> Some(Hindrance.shown hindrance message)
+        | InDoubt doubt -> Some(Doubt.shown doubt)
+        | Duplicate(message, _)
+        | KeyReused message -> Some(Refusal.unclear message)
 
 /// What we know of a request under one key.
 type Certainty =
@@ -75,7 +131,7 @@ type NextStep<'receipt> =
     /// It certainly did not happen; another try needs a new key, or the provider repeats its stored refusal.
     | Declined of Refusal: Refusal
     /// Nothing happened this time; send the same again.
-    | Hindered of Hindrance: Hindrance
+    | Hindered of Hindrance: Hindrance * Message: string
     /// It may have happened; the same key finds out.
     | AskAgain of Doubt: Doubt
     /// It may have happened and the key can no longer tell; look into the provider's books first.
@@ -123,7 +179,7 @@ module Operation =
         | Accepted receipt -> Done receipt
         | Denied(refusal, true) -> Declined refusal
         | Denied(refusal, false) -> if isReplay operation then LookUpFirst else Declined refusal
-        | NotExecuted hindrance -> Hindered hindrance
+        | NotExecuted(hindrance, message) -> Hindered(hindrance, message)
         | InDoubt StoredServerError -> LookUpFirst
         | InDoubt(NoAnswer | ServerError | Unreadable as doubt) ->
             if keyIsStale now operation then

@@ -23,12 +23,14 @@ module OperationTable =
         "yes, with a receipt", Accepted "receipt"
         "no, on its own", Denied(refusal, false)
         "no, replayed from the first request", Denied(refusal, true)
-        "not executed: rate limit", NotExecuted RateLimited
-        "not executed: circuit open", NotExecuted CircuitOpen
-        "not executed: no connection", NotExecuted Unreachable
-        "not executed: the key is in use", NotExecuted KeyInUse
-        "not executed: the object is locked", NotExecuted ObjectLocked
-        "not executed: credentials refused", NotExecuted Unauthorized
+        "not executed: rate limit", NotExecuted(RateLimited, "message")
+        "not executed: held back by our own rate limit", NotExecuted(HeldBack, "message")
+        "not executed: circuit open", NotExecuted(CircuitOpen, "message")
+        "not executed: no connection", NotExecuted(Unreachable, "message")
+        "not executed: the key is in use", NotExecuted(KeyInUse, "message")
+        "not executed: the object is locked", NotExecuted(ObjectLocked, "message")
+        "not executed: credentials refused", NotExecuted(Unauthorized, "message")
+        "not executed: not allowed with our credentials", NotExecuted(Forbidden, "message")
         "no answer", InDoubt NoAnswer
         "a server error", InDoubt ServerError
         "a server error that is stored under the key", InDoubt StoredServerError

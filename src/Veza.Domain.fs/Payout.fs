@@ -33,7 +33,8 @@ type PayoutSignal =
     /// What a look-up by metadata on the seller's account found.
     | PayoutSeen of Found: PayoutSight list
     | PayoutReported of Sight: PayoutSight
-    | LookUpFailed
+    /// Stripe could not be asked, or its answer tells nothing.
+    | LookUpFailed of Why: Refusal
     | RetryRequested
 
 type PayoutRefusal =
@@ -55,6 +56,10 @@ type Payout = private {
     account: StripeAccountId
     amount: Money
     status: PayoutStatus
+    /// The provider's last refusal or doubt, for people.
+    trouble: Refusal option
+    /// Since when it waits for what it waits for now. No try moves it on, only progress; so alarms count from here.
+    since: DateTimeOffset option
 } with
 
     member payout.Id = payout.id
@@ -62,6 +67,8 @@ type Payout = private {
     member payout.Account = payout.account
     member payout.Amount = payout.amount
     member payout.Status = payout.status
+    member payout.Trouble = payout.trouble
+    member payout.Since = payout.since
 
 type PayoutOutcome =
     | Advanced of Next: Payout
@@ -110,7 +117,7 @@ module PayoutWords =
         | PayoutReported { Says = IsPaid } -> "payout_paid"
         | PayoutReported { Says = IsCanceled } -> "payout_canceled"
         | PayoutReported { Says = HasFailed _ } -> "payout_failed"
-        | LookUpFailed -> "look_up_failed"
+        | LookUpFailed _ -> "look_up_failed"
         | RetryRequested -> "retry_requested"
 
 [<CompilationRepresentation(CompilationRepresentationFlags.ModuleSuffix)>]
@@ -121,12 +128,15 @@ module Payout =
         account = account
         amount = amount
         status = Requested(Attempt.startAt now Due)
+        trouble = None
+        since = Some now
     }
 
     let private key payout attempt =
         IdempotencyKey.Make("payout", payout.id.Value.ToString "D", attempt.Operation.Generation)
 
-    let private becomes status payout = Advanced { payout with status = status }
+    let private becomes status payout = Advanced { payout with status = status; trouble = None }
+    let private waits status trouble payout = Advanced { payout with status = status; trouble = Some trouble }
 
     /// Later words stand higher: what was said before a higher one is old news.
     let private height status =
@@ -171,44 +181,58 @@ module Payout =
         match Operation.next now attempt.Operation answer with
         | Done sight -> payout |> becomes (known rules now sight)
         | Declined refusal -> payout |> becomes (Failed(None, refusal))
-        | Hindered hindrance ->
-            payout |> becomes (Requested(Attempt.hindered rules.Trying now hindrance attempt))
-        | AskAgain _ when Attempt.isExhausted rules.Trying attempt ->
-            payout |> becomes (Requested(Attempt.lookingUp now attempt))
-        | AskAgain _ ->
+        | Hindered(hindrance, message) ->
+            let attempt = Attempt.hindered rules.Trying now hindrance attempt
+            payout |> waits (Requested attempt) (Hindrance.shown hindrance message)
+        | AskAgain doubt when Attempt.isExhausted rules.Trying attempt ->
+            payout |> waits (Requested(Attempt.lookingUp now attempt)) (Doubt.shown doubt)
+        | AskAgain doubt ->
             let attempt = Attempt.spent rules.Trying now payout.id.Value ForAnswer attempt
-            payout |> becomes (Requested attempt)
+            payout |> waits (Requested attempt) (Doubt.shown doubt)
         | LookUpFirst -> payout |> becomes (Requested(Attempt.lookingUp now attempt))
         | Gone when Operation.isReplay attempt.Operation ->
             payout |> becomes (Requested(Attempt.lookingUp now attempt))
-        | LookUpRefusal _
+        | LookUpRefusal message ->
+            payout |> waits (Requested(Attempt.confirming now attempt)) (Refusal.unclear message)
         | Gone -> payout |> becomes (Requested(Attempt.confirming now attempt))
 
     let private seen rules now attempt found payout =
         match found with
         | [ sight ] -> payout |> becomes (known rules now sight)
-        | _ :: _ :: _ -> payout |> becomes (InDoubt attempt)
+        | _ :: _ :: _ -> Advanced { payout with status = InDoubt attempt }
         | [] when attempt.Move.IsProve ->
             payout |> becomes (Requested(Attempt.again Due now (Attempt.renewed attempt)))
         | [] when Attempt.isExhausted rules.Trying attempt ->
-            payout |> becomes (InDoubt(Attempt.givenUp attempt))
+            Advanced { payout with status = InDoubt(Attempt.givenUp attempt) }
         | [] ->
             let attempt = Attempt.absent now attempt
-            payout |> becomes (Requested(Attempt.spent rules.Trying now payout.id.Value ForRetry attempt))
+            let status = Requested(Attempt.spent rules.Trying now payout.id.Value ForRetry attempt)
+            Advanced { payout with status = status }
+
+    /// A payout at Stripe has waited since it should have been asked about again; one that is asked for, or is for a
+    /// person, since that began.
+    let private sinceOf rules (now: DateTimeOffset) signal before after =
+        match before.status, after.status, signal with
+        | _, (Paid _ | Canceled _ | Failed _), _ -> None
+        | (Pending _ | InTransit _), (Pending _ | InTransit _), LookUpFailed _ -> before.since
+        | _, (Pending _ | InTransit _), _ -> Some(now + rules.AskEvery)
+        | Requested _, Requested _, _
+        | InDoubt _, InDoubt _, _ -> before.since
+        | _, (Requested _ | InDoubt _), _ -> Some now
 
     /// The whole life of a payout: every status meets every signal.
-    let apply rules now signal payout =
+    let private step rules now signal payout =
         match payout.status, signal with
         | Requested attempt, PayoutAnswered answer -> payout |> answered rules now attempt answer
         | Requested attempt, PayoutSeen found -> payout |> seen rules now attempt found
         | (Requested _ | InDoubt _), PayoutReported sight -> payout |> becomes (known rules now sight)
-        | Requested attempt, LookUpFailed ->
-            payout |> becomes (Requested(Attempt.postponed rules.Trying now attempt))
+        | Requested attempt, LookUpFailed why ->
+            payout |> waits (Requested(Attempt.postponed rules.Trying now attempt)) why
         | Requested _, RetryRequested -> Refused NotRetryable
 
         | InDoubt _, (PayoutAnswered(Accepted sight) | PayoutSeen [ sight ]) ->
             payout |> becomes (known rules now sight)
-        | InDoubt _, (PayoutAnswered _ | PayoutSeen _ | LookUpFailed) -> Unchanged
+        | InDoubt _, (PayoutAnswered _ | PayoutSeen _ | LookUpFailed _) -> Unchanged
         | InDoubt attempt, RetryRequested -> payout |> becomes (Requested(Attempt.restarted now attempt))
 
         | (Pending(id, _) | InTransit(id, _) | Paid id | Canceled id | Failed(Some id, _)),
@@ -216,12 +240,18 @@ module Payout =
             payout |> heard rules now id sight
         | Failed(None, _), (PayoutAnswered(Accepted sight) | PayoutSeen [ sight ] | PayoutReported sight) ->
             payout |> becomes (known rules now sight)
-        | Pending(id, _), LookUpFailed -> payout |> becomes (Pending(id, now + rules.AskEvery))
-        | InTransit(id, _), LookUpFailed -> payout |> becomes (InTransit(id, now + rules.AskEvery))
+        | Pending(id, _), LookUpFailed why -> payout |> waits (Pending(id, now + rules.AskEvery)) why
+        | InTransit(id, _), LookUpFailed why -> payout |> waits (InTransit(id, now + rules.AskEvery)) why
         | (Pending _ | InTransit _ | Paid _ | Canceled _ | Failed _), (PayoutAnswered _ | PayoutSeen _) ->
             Unchanged
-        | (Paid _ | Canceled _ | Failed _), LookUpFailed -> Unchanged
+        | (Paid _ | Canceled _ | Failed _), LookUpFailed _ -> Unchanged
         | (Pending _ | InTransit _ | Paid _ | Canceled _ | Failed _), RetryRequested -> Refused NotRetryable
+
+    let apply rules now signal payout =
+        match step rules now signal payout with
+        | Advanced next -> Advanced { next with since = sinceOf rules now signal payout next }
+        | Unchanged -> Unchanged
+        | Refused why -> Refused why
 
     /// Read from where the payout stands, so a restart loses nothing.
     let duty payout =

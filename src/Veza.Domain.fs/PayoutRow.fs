@@ -22,6 +22,7 @@ type PayoutRow = {
     FailureCause: string | null
     FailureCode: string | null
     FailureMessage: string | null
+    WaitingSince: Nullable<DateTimeOffset>
 }
 
 module PayoutRow =
@@ -61,7 +62,18 @@ module PayoutRow =
             FailureCause = null
             FailureCode = null
             FailureMessage = null
+            WaitingSince = Option.toNullable payout.since
         }
+        let failing (refusal: Refusal) row = {
+            row with
+                FailureCause = RefusalCause.word refusal.Cause
+                FailureCode = refusal.Code
+                FailureMessage = refusal.Message
+        }
+        let row =
+            match payout.trouble with
+            | Some trouble -> failing trouble row
+            | None -> row
         let named (id: StripePayoutId) row = { row with StripePayoutId = id.Value }
 
         match payout.status with
@@ -71,13 +83,8 @@ module PayoutRow =
         | InTransit(id, due) -> named id { row with DueAt = Nullable due }
         | Paid id
         | Canceled id -> named id row
-        | Failed(id, refusal) -> {
-            row with
-                StripePayoutId = id |> Option.map _.Value |> Option.toObj
-                FailureCause = RefusalCause.word refusal.Cause
-                FailureCode = refusal.Code
-                FailureMessage = refusal.Message
-          }
+        | Failed(id, refusal) ->
+            failing refusal { row with StripePayoutId = id |> Option.map _.Value |> Option.toObj }
 
     let private attemptOf row =
         match
@@ -126,23 +133,36 @@ module PayoutRow =
             | unknown -> Error $"No payout failed like %A{unknown}."
         | unknown -> Error $"No payout stands like %A{unknown}."
 
+    let private troubleOf row =
+        match row.Status, row.FailureCause, row.FailureCode, row.FailureMessage with
+        | "failed", _, _, _
+        | _, null, null, null -> Ok None
+        | _, NonNull cause, NonNull code, NonNull message ->
+            AttemptWords.parse "a cause" RefusalCause.every RefusalCause.word cause
+            |> Result.map (fun cause -> Some { Cause = cause; Code = code; Message = message })
+        | unknown -> Error $"No trouble looks like %A{unknown}."
+
     /// The payout that left this row behind.
     let ofRow row =
         match
             SellerId.Parse row.SellerId,
             StripeAccountId.Parse row.StripeAccountId,
             Currency.parse row.Currency,
-            statusOf row
+            statusOf row,
+            troubleOf row
         with
-        | Ok seller, Ok account, Ok currency, Ok status ->
+        | Ok seller, Ok account, Ok currency, Ok status, Ok trouble ->
             Ok {
                 id = PayoutId row.Id
                 seller = seller
                 account = account
                 amount = { Minor = row.Amount; Currency = currency }
                 status = status
+                trouble = trouble
+                since = Option.ofNullable row.WaitingSince
             }
-        | Error why, _, _, _
-        | _, Error why, _, _
-        | _, _, Error why, _
-        | _, _, _, Error why -> Error why
+        | Error why, _, _, _, _
+        | _, Error why, _, _, _
+        | _, _, Error why, _, _
+        | _, _, _, Error why, _
+        | _, _, _, _, Error why -> Error why

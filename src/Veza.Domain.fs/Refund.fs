@@ -46,8 +46,9 @@ type RefundFact =
 
 type RefundSignal =
     | ProviderSays of Fact: RefundFact
-    /// No answer, or one that certainly did nothing.
     | ProviderSilent
+    /// It answered, and told nothing of the refund: refused credentials, a rate limit, an error.
+    | ProviderTroubled of Why: Refusal
     /// The provider does not know it (HE_02).
     | ProviderMissesIt
     /// The refund is being sent again under the same id.
@@ -66,6 +67,8 @@ type Refund = private {
     shares: Share list
     reason: string option
     status: RefundStatus
+    /// What the provider last said instead of an answer, for people.
+    trouble: Refusal option
 } with
 
     member refund.Id = refund.id
@@ -75,6 +78,7 @@ type Refund = private {
     member refund.Shares = refund.shares
     member refund.Reason = refund.reason
     member refund.Status = refund.status
+    member refund.Trouble = refund.trouble
 
 type RefundOutcome =
     | Advanced of Next: Refund
@@ -125,6 +129,7 @@ module Refund =
         shares = shares
         reason = reason
         status = Pending { Inquiry.SentAt = now; Sends = 1; DueAt = now + rules.SweepAfter }
+        trouble = None
     }
 
     /// A lost dispute: the buyer has the money already, whatever anybody here thinks of it.
@@ -136,11 +141,12 @@ module Refund =
         shares = shares
         reason = reason
         status = Succeeded
+        trouble = None
     }
 
     /// The whole life of a refund: every status meets every signal.
     let apply rules (now: DateTimeOffset) signal refund =
-        let becomes status = Advanced { refund with status = status }
+        let becomes status = Advanced { refund with status = status; trouble = None }
         // Each wait is half of the age: what stays undecided is asked about ever more rarely and never given up.
         let later (inquiry: Inquiry) = {
             inquiry with
@@ -152,6 +158,8 @@ module Refund =
         | Pending _, ProviderSays HasSucceeded -> becomes Succeeded
         | Pending _, ProviderSays(HasFailed refusal) -> becomes (Failed(refusal, false))
         | Pending inquiry, (ProviderSilent | ProviderMissesIt) -> becomes (Pending(later inquiry))
+        | Pending inquiry, ProviderTroubled why ->
+            Advanced { refund with status = Pending(later inquiry); trouble = Some why }
         | Pending inquiry, SentAgain ->
             becomes (Pending { later inquiry with SentAt = now; Sends = inquiry.Sends + 1 })
 
@@ -159,17 +167,21 @@ module Refund =
         | Submitted _, ProviderSays(HasFailed refusal) -> becomes (Failed(refusal, false))
         | Submitted inquiry, (ProviderSays StillPending | ProviderSilent | ProviderMissesIt) ->
             becomes (Submitted(later inquiry))
+        | Submitted inquiry, ProviderTroubled why ->
+            Advanced { refund with status = Submitted(later inquiry); trouble = Some why }
         | Submitted _, SentAgain -> Refused AlreadyDecided
 
         // Hyperswitch overwrites a success when the bank gives the money back (its core/webhooks/incoming.rs).
         | Succeeded, ProviderSays(HasFailed refusal) -> becomes (Failed(refusal, true))
-        | Succeeded, (ProviderSays(StillPending | HasSucceeded) | ProviderSilent | ProviderMissesIt) ->
+        | Succeeded,
+          (ProviderSays(StillPending | HasSucceeded) | ProviderSilent | ProviderTroubled _ | ProviderMissesIt) ->
             Unchanged
         | Succeeded, SentAgain -> Refused AlreadyDecided
 
         | Failed(_, true), ProviderSays HasSucceeded -> Unchanged
         | Failed(_, false), ProviderSays HasSucceeded -> Refused SucceededAfterFailure
-        | Failed _, (ProviderSays(StillPending | HasFailed _) | ProviderSilent | ProviderMissesIt) ->
+        | Failed _,
+          (ProviderSays(StillPending | HasFailed _) | ProviderSilent | ProviderTroubled _ | ProviderMissesIt) ->
             Unchanged
         | Failed _, SentAgain -> Refused AlreadyDecided
 
@@ -208,6 +220,7 @@ module Refund =
         | ProviderSays HasSucceeded -> "refund_succeeded"
         | ProviderSays(HasFailed _) -> "refund_failed"
         | ProviderSilent -> "provider_silent"
+        | ProviderTroubled _ -> "provider_troubled"
         | ProviderMissesIt -> "provider_misses_it"
         | SentAgain -> "sent_again"
 
@@ -227,8 +240,8 @@ module Refund =
             SentAt = Nullable()
             Sends = 0
             DueAt = Nullable()
-            FailureCode = null
-            FailureMessage = null
+            FailureCode = refund.trouble |> Option.map _.Code |> Option.toObj
+            FailureMessage = refund.trouble |> Option.map _.Message |> Option.toObj
             Undone = false
         }
 
@@ -267,12 +280,20 @@ module Refund =
         let inquiry () : Inquiry = { SentAt = row.SentAt.Value; Sends = row.Sends; DueAt = row.DueAt.Value }
 
         match row.Status, row.SentAt.HasValue && row.DueAt.HasValue, row.FailureCode, row.FailureMessage with
-        | "pending", true, null, null -> Ok(Pending(inquiry ()))
-        | "submitted", true, null, null -> Ok(Submitted(inquiry ()))
+        | "pending", true, null, null
+        | "pending", true, NonNull _, NonNull _ -> Ok(Pending(inquiry ()))
+        | "submitted", true, null, null
+        | "submitted", true, NonNull _, NonNull _ -> Ok(Submitted(inquiry ()))
         | "succeeded", false, null, null -> Ok Succeeded
         | "failed", false, NonNull code, NonNull message ->
             Ok(Failed({ Cause = OtherCause; Code = code; Message = message }, row.Undone))
         | unknown -> Error $"No refund stands like %A{unknown}."
+
+    let private troubleOf row =
+        match Option.ofObj row.FailureCode, Option.ofObj row.FailureMessage with
+        | Some code, Some message when row.Status <> "failed" ->
+            Some { Cause = OtherCause; Code = code; Message = message }
+        | (Some _ | None), (Some _ | None) -> None
 
     /// The refund that left this row behind.
     let ofRow row =
@@ -291,6 +312,7 @@ module Refund =
                 shares = shares
                 reason = Option.ofObj row.Reason
                 status = status
+                trouble = troubleOf row
             }
         | Error why, _, _, _
         | _, Error why, _, _

@@ -96,12 +96,14 @@ type TransferSignal =
     | ReversalsNoticed of Noticed: ReversalSight
     /// The balance that somebody's money comes from has been filled (Stripe's `balance.available`).
     | FundsArrived
-    /// The look-up itself got no answer.
-    | LookUpFailed
+    /// The look-up itself got no answer, or one that tells nothing.
+    | LookUpFailed of Why: Refusal
     /// The worker found nothing it could send.
     | StripeIdMissing
     | RetryRequested
     | WriteOffRequested
+    /// An operator sends what has not left to the seller's present account.
+    | RedirectRequested of Account: StripeAccountId
 
 /// Why a signal could not be obeyed.
 type TransferRefusal =
@@ -109,6 +111,8 @@ type TransferRefusal =
     | NothingToReverse
     | MoreThanIsLeft
     | NotRetryable
+    /// It has left, may have left, or stands where nothing leaves any more.
+    | NotRedirectable
     /// Stripe names another transfer than the one we know: money may have moved twice.
     | AnotherTransferExists
     /// Stripe names a reversal that no claim here explains.
@@ -150,6 +154,8 @@ type Transfer = private {
     /// Reversed at Stripe by somebody else, in the dashboard for instance, and taken up by no claim yet.
     foreign: int64
     trouble: Refusal option
+    /// Since when it waits for what it waits for now. No try moves it on, only progress; so alarms count from here.
+    since: DateTimeOffset option
 } with
 
     member transfer.Id = transfer.id
@@ -166,6 +172,8 @@ type Transfer = private {
     member transfer.Foreign = transfer.foreign
     /// The provider's last refusal or doubt, for people.
     member transfer.Trouble = transfer.trouble
+
+    member transfer.Since = transfer.since
 
     /// Taken off before sending.
     member transfer.Withheld =
@@ -211,6 +219,25 @@ type Transfer = private {
         | Reversed _
         | Cancelled
         | WrittenOff _ -> None
+
+    /// Whether it waits for somebody's balance. One that is being tried just now still does.
+    member transfer.LacksFunds =
+        match transfer.Attempt with
+        | None -> false
+        | Some attempt ->
+            match attempt.Waiting with
+            | ForSellerFunds
+            | ForPlatformFunds -> true
+            | InFlight ->
+                match transfer.trouble with
+                | Some { Cause = SellerFunds | PlatformFunds } -> true
+                | Some { Cause = OtherCause }
+                | None -> false
+            | Due
+            | OnHold
+            | ForAnswer
+            | ForRetry
+            | ForProvider -> false
 
     /// Claims not yet settled, the one being taken first.
     member transfer.Outstanding = [

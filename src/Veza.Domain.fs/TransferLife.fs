@@ -20,6 +20,7 @@ module Transfer =
         queue = []
         foreign = 0L
         trouble = None
+        since = Some(now + hold)
     }
 
     /// Owed at once, because the refund for which it was taken from the seller failed after all.
@@ -57,8 +58,31 @@ module Transfer =
         let id = $"""{transfer.id.Value.ToString "D"}:{taking.Claim.Refund.Value.ToString "D"}"""
         IdempotencyKey.Make("reverse", id, taking.Attempt.Operation.Generation)
 
+    /// What it waits for. As long as that stays the same, it has waited since the same time, however often it is tried.
+    type private Wait =
+        | ForSending of LacksFunds: bool
+        | ForReturn of Refund: RefundId * LacksFunds: bool
+        | ForPerson
+
+    let private waitOf (transfer: Transfer) =
+        match transfer.status with
+        | Pending _
+        | Failed _ -> Some(ForSending transfer.LacksFunds)
+        | ReversalPending(_, taking) -> Some(ForReturn(taking.Claim.Refund, transfer.LacksFunds))
+        | PermanentlyFailed _ -> Some ForPerson
+        | Completed _
+        | Reversed _
+        | Cancelled
+        | WrittenOff _ -> None
+
+    let private sinceOf now before after =
+        match waitOf before, waitOf after with
+        | _, None -> None
+        | known, wait when known = wait -> before.since
+        | _, Some _ -> Some now
+
     /// The whole life of a transfer: every status meets every signal.
-    let apply rules now signal transfer =
+    let private step rules now signal transfer =
         match transfer.status, signal with
         | (Pending attempt | Failed attempt), TransferAnswered answer ->
             transfer |> sendAnswered rules now attempt answer
@@ -68,8 +92,10 @@ module Transfer =
             transfer |> claimingUnsent claim attempt
         | (Pending attempt | Failed attempt), ClaimResized claim ->
             transfer |> TransferResizing.unsent claim attempt
-        | (Pending attempt | Failed attempt), LookUpFailed ->
-            transfer |> stays (Pending(postponed rules.Sending now attempt))
+        | (Pending attempt | Failed attempt), LookUpFailed why ->
+            transfer |> troubled why |> stays (Pending(postponed rules.Sending now attempt))
+        | (Pending attempt | Failed attempt), RedirectRequested account ->
+            transfer |> redirected now account attempt
         | Pending _, (RetryRequested | WriteOffRequested) -> Refused NotRetryable
         | Failed attempt, RetryRequested -> transfer |> stays (Failed(restarted now attempt))
         | Failed _, WriteOffRequested -> Refused NotRetryable
@@ -90,16 +116,18 @@ module Transfer =
             transfer |> noticedAtRest now receipt sight
         | Completed _, (TransferAnswered _ | TransferSeen _ | ReversalAnswered _ | ReversalSeen _) ->
             Unchanged
-        | Completed _, (LookUpFailed | StripeIdMissing | FundsArrived) -> Unchanged
+        | Completed _, (LookUpFailed _ | StripeIdMissing | FundsArrived) -> Unchanged
         | Completed _, (RetryRequested | WriteOffRequested) -> Refused NotRetryable
+        | (Completed _ | Reversed _ | Cancelled | WrittenOff _ | PermanentlyFailed(ReversingFailed _, _)),
+          RedirectRequested _ -> Refused NotRedirectable
 
         | ReversalPending(receipt, taking), ReversalAnswered answer ->
             transfer |> reversalAnswered rules now receipt taking answer
         | ReversalPending(receipt, taking), ReversalSeen sight ->
             transfer |> reversalSeen rules now receipt taking sight
-        | ReversalPending(receipt, taking), LookUpFailed ->
+        | ReversalPending(receipt, taking), LookUpFailed why ->
             let attempt = postponed rules.Reversing now taking.Attempt
-            transfer |> stays (ReversalPending(receipt, { taking with Attempt = attempt }))
+            transfer |> troubled why |> stays (ReversalPending(receipt, { taking with Attempt = attempt }))
         | ReversalPending(receipt, taking), StripeIdMissing ->
             transfer |> stays (PermanentlyFailed(ReversingFailed(receipt, taking), NoStripeId))
         | ReversalPending _, RefundSucceeded claim -> claiming claim transfer (fun next -> Advanced(next, []))
@@ -123,7 +151,11 @@ module Transfer =
             else
                 Refused AnotherTransferExists
         | ReversalPending _, (TransferAnswered _ | TransferSeen _ | FundsArrived) -> Unchanged
+        // The seller's debt is forgiven, with what waits behind it: it would wait for the same balance.
+        | ReversalPending(Named id, taking), WriteOffRequested when taking.Attempt.Waiting.IsForSellerFunds ->
+            writtenOff transfer (Some id)
         | ReversalPending _, (RetryRequested | WriteOffRequested) -> Refused NotRetryable
+        | ReversalPending _, RedirectRequested _ -> Refused NotRedirectable
 
         | Reversed receipt, (TransferAnswered(Accepted id) | TransferSeen [ id ]) ->
             if receipt = Named id then
@@ -131,7 +163,7 @@ module Transfer =
             else
                 Refused AnotherTransferExists
         | Reversed _, (TransferAnswered _ | TransferSeen _ | ReversalAnswered _ | ReversalSeen _) -> Unchanged
-        | Reversed _, (LookUpFailed | StripeIdMissing | FundsArrived) -> Unchanged
+        | Reversed _, (LookUpFailed _ | StripeIdMissing | FundsArrived) -> Unchanged
         // Somebody else may have reversed what no refund had asked for yet.
         | Reversed receipt, RefundSucceeded claim ->
             claiming claim transfer (fun next -> Advanced(withTheSeller now receipt next, []))
@@ -140,7 +172,7 @@ module Transfer =
         | PermanentlyFailed(SendingFailed _, _), (TransferAnswered(Accepted id) | TransferSeen [ id ]) ->
             transfer |> sent now id
         | PermanentlyFailed(SendingFailed _, _),
-          (TransferAnswered _ | TransferSeen _ | LookUpFailed | FundsArrived) -> Unchanged
+          (TransferAnswered _ | TransferSeen _ | LookUpFailed _ | FundsArrived) -> Unchanged
         | PermanentlyFailed(SendingFailed attempt, _), RefundSucceeded claim ->
             transfer |> claimingUnsent claim attempt
         | PermanentlyFailed(SendingFailed attempt, _), ClaimResized claim ->
@@ -148,6 +180,8 @@ module Transfer =
         | PermanentlyFailed(SendingFailed attempt, _), RetryRequested ->
             transfer |> stays (Pending(restarted now attempt))
         | PermanentlyFailed(SendingFailed _, _), WriteOffRequested -> closedUnsent transfer
+        | PermanentlyFailed(SendingFailed attempt, _), RedirectRequested account ->
+            transfer |> redirected now account attempt
         | PermanentlyFailed(SendingFailed _, _),
           (ReversalAnswered _ | ReversalSeen _ | ReversalsNoticed _ | StripeIdMissing) -> Refused NothingSent
 
@@ -168,7 +202,7 @@ module Transfer =
             else
                 Refused AnotherTransferExists
         | PermanentlyFailed(ReversingFailed _, _), (TransferAnswered _ | TransferSeen _) -> Unchanged
-        | PermanentlyFailed(ReversingFailed _, _), (LookUpFailed | StripeIdMissing | FundsArrived) ->
+        | PermanentlyFailed(ReversingFailed _, _), (LookUpFailed _ | StripeIdMissing | FundsArrived) ->
             Unchanged
         | PermanentlyFailed(ReversingFailed _, _), RefundSucceeded claim ->
             claiming claim transfer (fun next -> Advanced(next, []))
@@ -184,7 +218,7 @@ module Transfer =
         | PermanentlyFailed(ReversingFailed(Unnamed, _), _), WriteOffRequested -> writtenOff transfer None
 
         | Cancelled, (TransferAnswered(Accepted _) | TransferSeen(_ :: _)) -> Refused MovedAfterAll
-        | Cancelled, (TransferAnswered _ | TransferSeen [] | LookUpFailed | FundsArrived) -> Unchanged
+        | Cancelled, (TransferAnswered _ | TransferSeen [] | LookUpFailed _ | FundsArrived) -> Unchanged
         | Cancelled, ClaimResized claim -> transfer |> TransferResizing.atRest claim
         | Cancelled, RefundSucceeded claim -> claiming claim transfer (fun _ -> Refused NothingToReverse)
         | Cancelled, (ReversalAnswered _ | ReversalSeen _ | ReversalsNoticed _ | StripeIdMissing) ->
@@ -197,8 +231,8 @@ module Transfer =
             else
                 Refused AnotherTransferExists
         | WrittenOff None, (TransferAnswered(Accepted _) | TransferSeen(_ :: _)) -> Refused MovedAfterAll
-        | WrittenOff _, (TransferAnswered _ | TransferSeen _ | LookUpFailed | StripeIdMissing | FundsArrived) ->
-            Unchanged
+        | WrittenOff _,
+          (TransferAnswered _ | TransferSeen _ | LookUpFailed _ | StripeIdMissing | FundsArrived) -> Unchanged
         | WrittenOff(Some _), ReversalsNoticed sight -> transfer |> noticedAfterWriteOff sight
         | WrittenOff None, ReversalsNoticed _ -> Refused NothingSent
         | WrittenOff _, (ReversalAnswered(Accepted id) | ReversalSeen { Ours = Some id }) ->
@@ -209,6 +243,12 @@ module Transfer =
         | WrittenOff receipt, ClaimResized claim -> transfer |> TransferResizing.writtenOff now claim receipt
         | WrittenOff None, RefundSucceeded claim -> claiming claim transfer (fun next -> writtenOff next None)
         | WrittenOff _, (RetryRequested | WriteOffRequested) -> Refused NotRetryable
+
+    let apply rules now signal transfer =
+        match step rules now signal transfer with
+        | Advanced(next, movements) -> Advanced({ next with since = sinceOf now transfer next }, movements)
+        | Unchanged -> Unchanged
+        | Refused why -> Refused why
 
     /// Read from where the transfer stands, not from how it got there, so a restart loses nothing.
     let duty transfer =
@@ -297,7 +337,8 @@ module Transfer =
             | ReversalSeen _
             | ReversalsNoticed _
             | FundsArrived
-            | LookUpFailed
+            | LookUpFailed _
             | StripeIdMissing
             | RetryRequested
-            | WriteOffRequested -> Unchanged
+            | WriteOffRequested
+            | RedirectRequested _ -> Unchanged

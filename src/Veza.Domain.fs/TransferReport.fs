@@ -19,7 +19,8 @@ module TransferReport =
         | NothingSent
         | NothingToReverse
         | MoreThanIsLeft
-        | NotRetryable -> TransferUnexplained
+        | NotRetryable
+        | NotRedirectable -> TransferUnexplained
 
     /// The same fact as Stripe's answer to the request, judged against the frozen intent.
     let heard rules now fact (transfer: Transfer) =

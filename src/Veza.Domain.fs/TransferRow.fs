@@ -30,6 +30,7 @@ type TransferRow = {
     Adopted: int64
     /// Reversed by others and taken up by no claim.
     Foreign: int64
+    WaitingSince: Nullable<DateTimeOffset>
 }
 
 /// One claim on a transfer, as its row keeps it.
@@ -104,6 +105,7 @@ module TransferRow =
             Taking = Nullable()
             Adopted = 0L
             Foreign = transfer.foreign
+            WaitingSince = Option.toNullable transfer.since
         }
 
         match transfer.status with
@@ -321,6 +323,7 @@ module TransferRow =
                     ]
                     foreign = row.Foreign
                     trouble = trouble
+                    since = Option.ofNullable row.WaitingSince
                 }
             | Error why, _, _
             | _, Error why, _

@@ -10,13 +10,9 @@ module internal TransferSteps =
 
     let troubled refusal transfer = { transfer with trouble = Some refusal }
 
-    let doubting (doubt: Doubt) transfer =
-        transfer
-        |> troubled { Cause = OtherCause; Code = "in_doubt"; Message = $"No definite answer (%A{doubt})." }
+    let doubting (doubt: Doubt) transfer = transfer |> troubled (Doubt.shown doubt)
 
-    /// In Stripe's words, until its books have told what they mean.
-    let refusedFor message transfer =
-        transfer |> troubled { Cause = OtherCause; Code = "invalid_request_error"; Message = message }
+    let refusedFor message transfer = transfer |> troubled (Refusal.unclear message)
 
     let spent policy now (transfer: Transfer) waiting attempt =
         Attempt.spent policy now transfer.id.Value waiting attempt
@@ -164,7 +160,10 @@ module internal TransferSteps =
         match Operation.next now attempt.Operation answer with
         | Done stripeId -> sent now stripeId transfer
         | Declined refusal -> sendRefused rules now attempt refusal transfer
-        | Hindered hindrance -> transfer |> stays (Pending(hindered rules.Sending now hindrance attempt))
+        | Hindered(hindrance, message) ->
+            transfer
+            |> troubled (Hindrance.shown hindrance message)
+            |> stays (Pending(hindered rules.Sending now hindrance attempt))
         | AskAgain doubt when isExhausted rules.Sending attempt ->
             doubting doubt transfer |> stays (Pending(lookingUp now attempt))
         | AskAgain doubt ->
@@ -206,12 +205,14 @@ module internal TransferSteps =
         // Where another claim would take a new key, one that shrank meanwhile is let go: nothing has moved.
         | Declined _ when taking.Kept.IsSome -> transfer |> letGo now receipt taking
         | Declined refusal -> transfer |> reversalRefused rules now receipt taking refusal
-        | Hindered hindrance ->
+        | Hindered(hindrance, message) ->
             let attempt = hindered rules.Reversing now hindrance taking.Attempt
             if taking.Kept.IsSome && attempt.Operation.Certainty.IsUnsent then
                 transfer |> letGo now receipt taking
             else
-                transfer |> stays (waiting receipt taking attempt)
+                transfer
+                |> troubled (Hindrance.shown hindrance message)
+                |> stays (waiting receipt taking attempt)
         | AskAgain doubt when isExhausted rules.Reversing taking.Attempt ->
             doubting doubt transfer |> stays (waiting receipt taking (lookingUp now taking.Attempt))
         | AskAgain doubt ->
@@ -336,6 +337,23 @@ module internal TransferSteps =
     let closedUnsent transfer =
         let next, movements = withholding transfer
         Advanced({ next with status = WrittenOff None }, movements @ [ SettledOutside(next.Sendable) ])
+
+    /// Another account is another request, so it needs another key. What is on hold stays on hold.
+    let redirected now account attempt (transfer: Transfer) =
+        if attempt.Operation.Certainty.IsUnsent && account <> transfer.account then
+            let next =
+                match attempt.Waiting with
+                | OnHold -> renewed attempt
+                | Due
+                | InFlight
+                | ForAnswer
+                | ForRetry
+                | ForSellerFunds
+                | ForPlatformFunds
+                | ForProvider -> { again Due now (renewed attempt) with Retries = 0 }
+            { transfer with account = account; trouble = None } |> stays (Pending next)
+        else
+            Refused NotRedirectable
 
     /// News of a transfer we know already.
     let isThe receipt stripeId transfer =

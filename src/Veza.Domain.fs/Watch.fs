@@ -41,6 +41,8 @@ type Watch = {
     Owner: Owner
     /// When it is looked at next; where none stands here, with its payment (payments.due_at).
     Next: DateTimeOffset option
+    /// Since when the alarm counts, which no try moves on; where none stands here, since it was made.
+    Since: DateTimeOffset option
     Alarm: Alarm
 }
 
@@ -80,7 +82,7 @@ module Alarm =
     /// What no machine's state raises.
     let ofNoMachine = [ EventNeedsOperator; BooksDisagree ]
 
-    /// How long past its own next time something may wait before somebody is told.
+    /// How long something may wait, from when it began to, before somebody is told.
     let patience alarm =
         match alarm with
         | TransferStuck
@@ -107,27 +109,22 @@ module Watch =
         | Sweeper -> "sweeper"
         | Operator -> "operator"
 
-    let private by owner alarm next = Some { Owner = owner; Next = Some next; Alarm = alarm }
-
-    let private byAttempt owner stuck (attempt: Attempt) =
-        match attempt.Waiting with
-        | ForPlatformFunds -> by owner PlatformFundsMissing attempt.DueAt
-        | ForSellerFunds -> by owner SellerFundsMissing attempt.DueAt
-        | Due
-        | OnHold
-        | InFlight
-        | ForAnswer
-        | ForRetry
-        | ForProvider -> by owner stuck attempt.DueAt
+    let private by owner alarm next since =
+        Some { Owner = owner; Next = Some next; Since = since; Alarm = alarm }
 
     let ofTransfer (transfer: Transfer) =
+        let unless alarm missing = if transfer.LacksFunds then missing else alarm
+
         match transfer.Status with
         | TransferStatus.Pending attempt
-        | TransferStatus.Failed attempt -> byAttempt TransferWorker TransferStuck attempt
-        | ReversalPending(_, taking) -> byAttempt ReversalWorker ReversalStuck taking.Attempt
-        | PermanentlyFailed(SendingFailed attempt, _) -> by Operator TransferNeedsOperator attempt.DueAt
+        | TransferStatus.Failed attempt ->
+            by TransferWorker (unless TransferStuck PlatformFundsMissing) attempt.DueAt transfer.Since
+        | ReversalPending(_, taking) ->
+            by ReversalWorker (unless ReversalStuck SellerFundsMissing) taking.Attempt.DueAt transfer.Since
+        | PermanentlyFailed(SendingFailed attempt, _) ->
+            by Operator TransferNeedsOperator attempt.DueAt transfer.Since
         | PermanentlyFailed(ReversingFailed(_, taking), _) ->
-            by Operator TransferNeedsOperator taking.Attempt.DueAt
+            by Operator TransferNeedsOperator taking.Attempt.DueAt transfer.Since
         | TransferStatus.Completed _
         | Reversed _
         | TransferStatus.Cancelled
@@ -136,7 +133,7 @@ module Watch =
     let ofRefund (refund: Refund) =
         match refund.Status with
         | RefundStatus.Pending inquiry
-        | Submitted inquiry -> by Sweeper RefundUndecided inquiry.DueAt
+        | Submitted inquiry -> by Sweeper RefundUndecided inquiry.DueAt None
         | Succeeded
         | RefundStatus.Failed _ -> None
 
@@ -144,7 +141,7 @@ module Watch =
     let ofOrder (order: Order) =
         match order.Status with
         | AwaitingPayment
-        | PaymentFailed -> Some { Owner = Sweeper; Next = None; Alarm = PaymentUndecided }
+        | PaymentFailed -> Some { Owner = Sweeper; Next = None; Since = None; Alarm = PaymentUndecided }
         | Created
         | OrderStatus.Completed
         | OrderStatus.Cancelled
@@ -153,24 +150,24 @@ module Watch =
 
     let ofPayout (payout: Payout) =
         match payout.Status with
-        | Requested attempt -> byAttempt PayoutWorker PayoutStuck attempt
+        | Requested attempt -> by PayoutWorker PayoutStuck attempt.DueAt payout.Since
         | PayoutStatus.Pending(_, due)
-        | InTransit(_, due) -> by PayoutWorker PayoutStuck due
-        | PayoutStatus.InDoubt attempt -> by Operator PayoutNeedsOperator attempt.DueAt
+        | InTransit(_, due) -> by PayoutWorker PayoutStuck due payout.Since
+        | PayoutStatus.InDoubt attempt -> by Operator PayoutNeedsOperator attempt.DueAt payout.Since
         | Paid _
         | PayoutStatus.Canceled _
         | PayoutStatus.Failed _ -> None
 
     let ofSubscription (subscription: Subscription) =
         match subscription.Status with
-        | PendingPayment charge
-        | PastDue(charge, _) -> by SubscriptionWorker SubscriptionUnpaid charge.DueAt
-        | Active(_, until) -> by SubscriptionWorker SubscriptionUnpaid until
+        | PendingPayment charge -> by SubscriptionWorker SubscriptionUnpaid charge.DueAt None
+        | PastDue(charge, since) -> by SubscriptionWorker SubscriptionUnpaid charge.DueAt (Some since)
+        | Active(_, until) -> by SubscriptionWorker SubscriptionUnpaid until (Some until)
         | SubscriptionStatus.Canceled _
         | Expired _ -> None
 
     let ofDispute (dispute: Dispute) =
         match dispute.Status with
-        | Open _ -> Some { Owner = Sweeper; Next = dispute.DueAt; Alarm = DisputeUndecided }
+        | Open _ -> Some { Owner = Sweeper; Next = dispute.DueAt; Since = None; Alarm = DisputeUndecided }
         | Won
         | Lost _ -> None

@@ -30,7 +30,7 @@ let private rows = [
     "in doubt: Unreadable",
     "in doubt: Unreadable"
     "401 IR_01", error 401 "IR_01", "not executed: Unauthorized", "not executed: Unauthorized"
-    "403 IR_22", error 403 "IR_22", "not executed: Unauthorized", "not executed: Unauthorized"
+    "403 IR_22", error 403 "IR_22", "not executed: Forbidden", "not executed: Forbidden"
     "429", error 429 "HE_00", "not executed: RateLimited", "not executed: RateLimited"
     "422 HE_00, busy", error 422 "HE_00", "not executed: ObjectLocked", "not executed: ObjectLocked"
     "400 HE_01, a duplicate", error 400 "HE_01", "duplicate", "in doubt: NoAnswer"

@@ -98,6 +98,6 @@ let tests =
                                     describe send.Result
                         ]
                     }
-                Expect.contains turnedAway "not executed: RateLimited" "nothing was sent"
+                Expect.contains turnedAway "not executed: HeldBack" "nothing was sent"
             })
     ]

@@ -31,7 +31,10 @@ let private transferRows = [
     "429 of a limiter", before 429 null, "not executed: RateLimited"
     "429 lock_timeout", before 429 "lock_timeout", "not executed: ObjectLocked"
     "401", before 401 null, "not executed: Unauthorized"
-    "403", before 403 null, "not executed: Unauthorized"
+    "403", before 403 null, "not executed: Forbidden"
+    "403 account_invalid: not our key, the seller's account",
+    before 403 "account_invalid",
+    "denied: other account_invalid"
     "400 parameter", before 400 "parameter_invalid_integer", "denied: other parameter_invalid_integer"
     "404 resource_missing", before 404 "resource_missing", "denied: other resource_missing"
     "400 transfers_not_allowed", before 400 "transfers_not_allowed", "denied: other transfers_not_allowed"

@@ -36,7 +36,7 @@ let describe (answer: Answer<'receipt>) =
     | Denied(refusal, replayed) ->
         let replayed = if replayed then ", replayed" else ""
         $"denied: {RefusalCause.word refusal.Cause} {refusal.Code}{replayed}"
-    | NotExecuted hindrance -> $"not executed: %A{hindrance}"
+    | NotExecuted(hindrance, _) -> $"not executed: %A{hindrance}"
     | Answer.InDoubt doubt -> $"in doubt: %A{doubt}"
     | Missing -> "missing"
     | Duplicate(_, false) -> "duplicate"

@@ -113,7 +113,7 @@ type private Provider() =
             keys[key] <- struct (OtherParameters, now)
         match luck, keys.TryGetValue key with
         | IsLost, _ -> Answer.InDoubt NoAnswer
-        | IsLimited, _ -> NotExecuted RateLimited
+        | IsLimited, _ -> NotExecuted(RateLimited, "")
         | IsInvalid, _ -> said isVague false Vague
         | Breaks, _ -> Answer.InDoubt ServerError
         | _, (true, struct (stored, at)) when now - at < TimeSpan.FromHours 24. ->
@@ -155,7 +155,7 @@ let private ofTransfer (start: Transfer) isReversal isDone (provider: Provider) 
                     match answer with
                     | Accepted _ -> Accepted receipt
                     | Denied(refusal, replayed) -> Denied(refusal, replayed)
-                    | NotExecuted hindrance -> NotExecuted hindrance
+                    | NotExecuted(hindrance, why) -> NotExecuted(hindrance, why)
                     | Answer.InDoubt doubt -> Answer.InDoubt doubt
                     | Missing -> Missing
                     | Duplicate(message, replayed) -> Duplicate(message, replayed)
@@ -225,7 +225,7 @@ let private payout (provider: Provider) =
                 match answer with
                 | Accepted _ -> Accepted sight
                 | Denied(refusal, replayed) -> Denied(refusal, replayed)
-                | NotExecuted hindrance -> NotExecuted hindrance
+                | NotExecuted(hindrance, why) -> NotExecuted(hindrance, why)
                 | Answer.InDoubt doubt -> Answer.InDoubt doubt
                 | Missing -> Missing
                 | Duplicate(message, replayed) -> Duplicate(message, replayed)

@@ -43,6 +43,9 @@ let owed =
         TimeSpan.Zero
 
 let claim number amount = { Refund = RefundId(guid number); Amount = amount }
+/// What a look-up comes to that gets no answer.
+let noWord = { Cause = OtherCause; Code = "in_doubt"; Message = "No definite answer." }
+
 let because cause = { Cause = cause; Code = "code"; Message = "message" }
 
 /// One thing that happens to a transfer: a worker takes it, time passes, or it is told something.
@@ -75,8 +78,8 @@ let private answers receipt cause =
         Denied(because OtherCause, false)
         Denied(because OtherCause, true)
         Denied(because cause, false)
-        NotExecuted RateLimited
-        NotExecuted CircuitOpen
+        NotExecuted(RateLimited, "")
+        NotExecuted(CircuitOpen, "")
         InDoubt NoAnswer
         InDoubt StoredServerError
         Missing
@@ -113,7 +116,15 @@ let private signal =
             (fun ours reversed -> ReversalsNoticed { Ours = ours; AmountReversed = reversed })
             (Gen.elements [ None; None; Some(trr 3) ])
             (Gen.elements [ 10_00L; 30_00L; 100_00L ])
-        1, Gen.elements [ LookUpFailed; StripeIdMissing; RetryRequested; WriteOffRequested; FundsArrived ]
+        1,
+        Gen.elements [
+            LookUpFailed noWord
+            StripeIdMissing
+            RetryRequested
+            WriteOffRequested
+            RedirectRequested(account "bob")
+            FundsArrived
+        ]
     ]
 
 let private step =

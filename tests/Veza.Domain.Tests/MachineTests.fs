@@ -100,8 +100,8 @@ type Machines =
                     Accepted(sight IsPending)
                     Denied(because OtherCause, false)
                     Denied(because OtherCause, true)
-                    NotExecuted RateLimited
-                    NotExecuted KeyInUse
+                    NotExecuted(RateLimited, "")
+                    NotExecuted(KeyInUse, "")
                     Answer.InDoubt NoAnswer
                     Answer.InDoubt StoredServerError
                     Duplicate("seen", false)
@@ -114,7 +114,7 @@ type Machines =
                 Gen.elements [
                     PayoutSeen []
                     PayoutSeen [ sight IsPaid ]
-                    PayoutSignal.LookUpFailed
+                    PayoutSignal.LookUpFailed noWord
                     PayoutSignal.RetryRequested
                 ]
                 |> Gen.map PayoutHears
@@ -200,9 +200,15 @@ let payouts =
                 | Paid _
                 | PayoutStatus.Canceled _
                 | PayoutStatus.Failed _ -> 0
-            // Without an operator's proof a payout that was sent keeps its key for as long as that lives.
-            let isRetry step = (step = PayoutHears PayoutSignal.RetryRequested)
-            List.exists isRetry history || generation (tellPayout history) = 0)
+            // Without an operator's proof, or a refusal and the proof that it meant what it said, a payout that was sent
+            // keeps its key for as long as that lives.
+            let proves step =
+                match step with
+                | PayoutHears(PayoutSignal.RetryRequested | PayoutAnswered(Duplicate _ | KeyReused _ | Missing)) ->
+                    true
+                | PayoutHears _
+                | PayoutTaken -> false
+            List.exists proves history || generation (tellPayout history) = 0)
         test "a doubt keeps its key, and its last retry is a look-up" {
             let doubt = [ PayoutTaken; PayoutHears(PayoutAnswered(Answer.InDoubt NoAnswer)) ]
             let payout = List.replicate 4 doubt |> List.concat |> tellPayout
@@ -231,7 +237,8 @@ let payouts =
                     | status -> failtest $"{status}"
                 Expect.equal (due known) (now.AddHours 1.) "Stripe tells by itself before that"
                 Expect.equal (due (livePayout known PayoutTaken)) (now.AddMinutes 2.) "a worker's lease"
-                let silent = livePayout (livePayout known PayoutTaken) (PayoutHears PayoutSignal.LookUpFailed)
+                let silent =
+                    livePayout (livePayout known PayoutTaken) (PayoutHears(PayoutSignal.LookUpFailed noWord))
                 Expect.equal (due silent) (now.AddHours 1.) "no answer: later"
         }
         test "told once more what it knows, it waits anew" {
@@ -244,8 +251,8 @@ let payouts =
         test "a hindrance and a failed look-up wait a moment" {
             for steps in
                 [
-                    [ PayoutTaken; PayoutHears(PayoutAnswered(NotExecuted RateLimited)) ]
-                    [ PayoutTaken; PayoutHears PayoutSignal.LookUpFailed ]
+                    [ PayoutTaken; PayoutHears(PayoutAnswered(NotExecuted(RateLimited, ""))) ]
+                    [ PayoutTaken; PayoutHears(PayoutSignal.LookUpFailed noWord) ]
                 ] do
                 match (tellPayout steps).Status with
                 | Requested attempt ->

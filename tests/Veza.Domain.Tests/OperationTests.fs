@@ -20,7 +20,7 @@ let tests =
                 Expect.equal (next firstSend (Denied(refusal, false))) (Declined refusal) ""
             }
             test "what did not execute is sent again as it is" {
-                Expect.equal (next firstSend (NotExecuted RateLimited)) (Hindered RateLimited) ""
+                Expect.equal (next firstSend (NotExecuted(RateLimited, ""))) (Hindered(RateLimited, "")) ""
             }
             test "no answer is asked again under the same key" {
                 Expect.equal (next firstSend (InDoubt NoAnswer)) (AskAgain NoAnswer) ""

@@ -30,7 +30,7 @@ let waiting =
         test "what did not execute waits a moment" {
             Expect.equal (waits [ Taken; hindered ]) (ForProvider, policy.Base) ""
             Expect.equal
-                (waits (due @ [ Hears(ReversalAnswered(NotExecuted CircuitOpen)) ]))
+                (waits (due @ [ Hears(ReversalAnswered(NotExecuted(CircuitOpen, ""))) ]))
                 (ForProvider, policy.Base)
                 ""
         }
@@ -68,9 +68,12 @@ let waiting =
             Expect.equal (waits [ Taken; stored ]) (ForAnswer, TimeSpan.Zero) "Stripe's books know"
             becomes "pending" [ Taken; stored ]
             Expect.equal (attemptAfter [ Taken; stored ]).Move LookUp ""
-            Expect.equal (waits [ Taken; stored; Taken; Hears LookUpFailed ]) (ForProvider, policy.Base) ""
+            Expect.equal
+                (waits [ Taken; stored; Taken; Hears(LookUpFailed noWord) ])
+                (ForProvider, policy.Base)
+                ""
             let duplicate = due @ [ Hears(ReversalAnswered(Duplicate("seen", false))); Taken ]
-            Expect.equal (waits (duplicate @ [ Hears LookUpFailed ])) (ForProvider, policy.Base) ""
+            Expect.equal (waits (duplicate @ [ Hears(LookUpFailed noWord) ])) (ForProvider, policy.Base) ""
         }
         test "what the key can no longer tell is looked up, reversals too" {
             for answer, move in
@@ -152,7 +155,7 @@ let contradictions =
         "failed", [ Taken; refused OtherCause ], [ WriteOffRequested ], contradicts NotRetryable
         "completed",
         completed,
-        [ yes 1; found 1; TransferSeen []; no; listed; LookUpFailed; StripeIdMissing ],
+        [ yes 1; found 1; TransferSeen []; no; listed; LookUpFailed noWord; StripeIdMissing ],
         nothingNew
         "completed", completed, [ yes 2; found 2 ], contradicts AnotherTransferExists
         "completed", completed, [ back 1; sight 1 ], contradicts AnotherReversalExists
@@ -163,7 +166,17 @@ let contradictions =
         "reversal_pending", due, [ RetryRequested; WriteOffRequested ], contradicts NotRetryable
         "reversed",
         reversedAll,
-        [ yes 1; found 1; TransferSeen []; back 1; sight 1; no; listed; LookUpFailed; StripeIdMissing ],
+        [
+            yes 1
+            found 1
+            TransferSeen []
+            back 1
+            sight 1
+            no
+            listed
+            LookUpFailed noWord
+            StripeIdMissing
+        ],
         nothingNew
         "reversed", reversedAll, [ yes 2; found 2 ], contradicts AnotherTransferExists
         "reversed", reversedAll, [ back 2; sight 2 ], contradicts AnotherReversalExists
@@ -173,18 +186,18 @@ let contradictions =
         "cancelled", cancelled, [ yes 1; found 1; TransferSeen [ tr 1; tr 2 ] ], contradicts MovedAfterAll
         "cancelled",
         cancelled,
-        [ TransferSeen []; TransferAnswered Missing; LookUpFailed; RefundSucceeded(claim 1 1L) ],
+        [ TransferSeen []; TransferAnswered Missing; LookUpFailed noWord; RefundSucceeded(claim 1 1L) ],
         nothingNew
         "cancelled", cancelled, [ back 1; listed; StripeIdMissing ], contradicts NothingSent
         "cancelled", cancelled, [ RetryRequested; WriteOffRequested ], contradicts NotRetryable
         "permanently_failed, sending",
         exhausted,
-        [ TransferSeen []; TransferAnswered Missing; LookUpFailed ],
+        [ TransferSeen []; TransferAnswered Missing; LookUpFailed noWord ],
         nothingNew
         "permanently_failed, sending", exhausted, [ back 1; listed; StripeIdMissing ], contradicts NothingSent
         "permanently_failed, reversing",
         givenUp,
-        [ no; listed; yes 1; found 1; TransferSeen []; LookUpFailed; StripeIdMissing ],
+        [ no; listed; yes 1; found 1; TransferSeen []; LookUpFailed noWord; StripeIdMissing ],
         nothingNew
         "permanently_failed, reversing", givenUp, [ yes 2; found 2 ], contradicts AnotherTransferExists
         "written_off, unsent",
@@ -193,11 +206,11 @@ let contradictions =
         contradicts MovedAfterAll
         "written_off, unsent",
         exhausted @ [ Hears WriteOffRequested ],
-        [ TransferSeen []; no; listed; LookUpFailed; StripeIdMissing ],
+        [ TransferSeen []; no; listed; LookUpFailed noWord; StripeIdMissing ],
         nothingNew
         "written_off",
         givenUp @ [ Hears WriteOffRequested ],
-        [ yes 1; found 1; TransferSeen []; no; listed; LookUpFailed ],
+        [ yes 1; found 1; TransferSeen []; no; listed; LookUpFailed noWord ],
         nothingNew
         "written_off",
         givenUp @ [ Hears WriteOffRequested ],
@@ -343,7 +356,9 @@ let resizing =
             becomes "reversal_pending" declined
             Expect.equal (tell declined).Transfer.ToTake [ claim 1 30_00L ] "only that is asked for now"
             becomes "completed" (due @ [ resized 1 0L; notReversed OtherCause ])
-            becomes "completed" (due @ [ resized 1 0L; Hears(ReversalAnswered(NotExecuted RateLimited)) ])
+            becomes
+                "completed"
+                (due @ [ resized 1 0L; Hears(ReversalAnswered(NotExecuted(RateLimited, ""))) ])
             becomes "reversal_pending" (due @ [ resized 1 0L; Hears(ReversalAnswered(InDoubt NoAnswer)) ])
             Expect.equal
                 (tell (sent @ [ resized 1 100_00L ])).Transfer.Undoing

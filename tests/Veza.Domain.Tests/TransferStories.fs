@@ -36,6 +36,6 @@ let waits steps =
     let attempt = Option.get story.Transfer.Attempt
     attempt.Waiting, attempt.DueAt - story.At
 
-let hindered = Hears(TransferAnswered(NotExecuted RateLimited))
+let hindered = Hears(TransferAnswered(NotExecuted(RateLimited, "")))
 let notFound = Hears(TransferSeen [])
 let spent retries = Backoff.spread policy retries owed.Id.Value

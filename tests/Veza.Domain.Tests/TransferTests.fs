@@ -117,7 +117,7 @@ let refunding =
             test "a rate limit and an open circuit spend no retry" {
                 for hindrance in
                     [ RateLimited; CircuitOpen; KeyInUse; ObjectLocked; Unauthorized; Unreachable ] do
-                    let attempt = attemptAfter (due @ [ Hears(ReversalAnswered(NotExecuted hindrance)) ])
+                    let attempt = attemptAfter (due @ [ Hears(ReversalAnswered(NotExecuted(hindrance, ""))) ])
                     Expect.equal (attempt.Retries, attempt.Waiting) (0, ForProvider) "nothing happened"
             }
             test "a server error spends one and keeps the key" {
@@ -255,10 +255,11 @@ let laws =
                 | ReversalSeen _
                 | ReversalsNoticed _
                 | FundsArrived
-                | LookUpFailed
+                | LookUpFailed _
                 | StripeIdMissing
                 | RetryRequested
-                | WriteOffRequested -> false
+                | WriteOffRequested
+                | RedirectRequested _ -> false
             let once = live (tell history) (Hears fact)
             not isFact || live once (Hears fact) = once)
 
@@ -272,14 +273,15 @@ let laws =
                 List.scan live (tell []) history
                 |> List.filter (fun story ->
                     story.Transfer.Attempt |> Option.exists (fun attempt -> attempt.Waiting = InFlight))
-                |> List.choose (fun story -> Transfer.duty story.Transfer)
-                |> List.choose (fun duty ->
-                    match duty with
-                    | SendTransfer(amount, key) -> Some(key.Value, amount)
-                    | SendReversal(_, amount, key) -> Some(key.Value, amount)
-                    | FindTransfer _
-                    | FindReversal _
-                    | ReportMissingId -> None)
+                |> List.choose (fun story ->
+                    match Transfer.duty story.Transfer with
+                    | Some(SendTransfer(amount, key)) ->
+                        Some(key.Value, (amount, Some story.Transfer.Account))
+                    | Some(SendReversal(_, amount, key)) -> Some(key.Value, (amount, None))
+                    | Some(FindTransfer _)
+                    | Some(FindReversal _)
+                    | Some ReportMissingId
+                    | None -> None)
                 |> List.distinct
             List.length requests = List.length (List.distinctBy fst requests))
     ]

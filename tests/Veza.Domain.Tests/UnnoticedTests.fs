@@ -56,7 +56,7 @@ let transfers =
             Expect.isTrue
                 (statusOf (failedOnce @ [ Taken; hindered ])).IsPending
                 "nothing was refused this time"
-            Expect.isTrue (statusOf (failedOnce @ [ Taken; Hears LookUpFailed ])).IsPending ""
+            Expect.isTrue (statusOf (failedOnce @ [ Taken; Hears(LookUpFailed noWord) ])).IsPending ""
             let proving =
                 times 4 [ Taken; noAnswer ] @ [ Taken; notFound; Hears RetryRequested; Taken; notFound ]
             Expect.isTrue (statusOf proving).IsPending "proven absent by hand"

@@ -55,6 +55,7 @@ let private body call =
     | "createPayment"
     | "createRefund" -> $$"""{"order_id":"{{nobody}}"}"""
     | "writeOffTransfer"
+    | "redirectTransfer"
     | "acknowledgeFinding" -> """{"note":"settled"}"""
     | "updateWebhookEndpoint" -> """{"enabled":true}"""
     | "replayWebhookDeliveries" -> """{"state":"failed"}"""
@@ -224,6 +225,8 @@ let tests =
                 let stale = [ "Authorization", "Bearer " + scene.Key "operator"; "If-Match", "\"0\"" ]
                 let! seen = scene.Send("POST", admin + "/write-off", note, stale)
                 Expect.equal seen.Code "precondition_failed" ""
+                let! elsewhere = scene.Send("POST", admin + "/redirect", note, stale)
+                Expect.equal elsewhere.Code "precondition_failed" ""
                 let! made =
                     scene.As(
                         "operator",

@@ -267,6 +267,8 @@ public sealed class HyperswitchClient(HttpClient http, string? profileId)
         }
     }
 
+    static string Said(Refusal? refusal, int status) => refusal?.Message ?? $"HTTP {status}";
+
     static Answer<T> Classify<T>(int status, string text, Func<JsonElement, T> read)
     {
         try
@@ -278,14 +280,17 @@ public sealed class HyperswitchClient(HttpClient http, string? profileId)
                 // The "payment blocked" error comes with HTTP 200.
                 >= 200 and < 300 when refusal is not null => Answer<T>.NewDenied(refusal, false),
                 >= 200 and < 300 => Answer<T>.NewAccepted(read(document.RootElement)),
-                401 => Answer<T>.NewNotExecuted(Hindrance.Unauthorized),
-                403 => Answer<T>.NewNotExecuted(Hindrance.Unauthorized),
+                401 => Answer<T>.NewNotExecuted(Hindrance.Unauthorized, Said(refusal, status)),
+                403 => Answer<T>.NewNotExecuted(Hindrance.Forbidden, Said(refusal, status)),
                 // Only its own word for "not found" proves an absence: IR_02 is a wrong address.
                 404 when refusal?.Code is "HE_02" or "HE_04" => Answer<T>.Missing,
                 404 => Answer<T>.NewInDoubt(Doubt.Unreadable),
-                429 => Answer<T>.NewNotExecuted(Hindrance.RateLimited),
+                429 => Answer<T>.NewNotExecuted(Hindrance.RateLimited, Said(refusal, status)),
                 // Busy: somebody holds the lock of this payment. Its message speaks of webhooks.
-                422 when refusal?.Code == "HE_00" => Answer<T>.NewNotExecuted(Hindrance.ObjectLocked),
+                422 when refusal?.Code == "HE_00" => Answer<T>.NewNotExecuted(
+                    Hindrance.ObjectLocked,
+                    refusal.Message
+                ),
                 400 when refusal?.Code == "HE_01" => Answer<T>.NewDuplicate(refusal.Message, false),
                 >= 400 and < 500 => Answer<T>.NewDenied(refusal ?? Unnamed(status), false),
                 _ => Answer<T>.NewInDoubt(Doubt.ServerError),

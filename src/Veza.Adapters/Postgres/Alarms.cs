@@ -56,8 +56,24 @@ public sealed class Alarms(NpgsqlDataSource database, TimeProvider clock)
         return raised;
     }
 
-    /// <summary>Where each alarm looks: what is selected is since when it waits, and its name; $1 is the time before which
-    /// that must be, $2 is now.</summary>
+    /// <summary>As <c>Transfer.LacksFunds</c> says: one that is being tried just now still lacks them.</summary>
+    const string LacksFunds = """
+        (waiting_for in ('seller_funds', 'platform_funds')
+            or (waiting_for = 'in_flight' and coalesce(trouble_cause in ('seller_funds', 'platform_funds'), false)))
+        """;
+
+    /// <summary>What waits in <c>seller_transfers</c>, as its index on <c>waiting_since</c> holds it.</summary>
+    static string Transfers(string which) =>
+        $"""
+            waiting_since, id::text from seller_transfers
+            where status in ('pending', 'failed', 'reversal_pending', 'permanently_failed')
+                and waiting_since <= $1 and $2 >= $1 and {which}
+            """;
+
+    /// <summary>
+    /// Where each alarm looks, as <c>Watch</c> says it (a test holds the two together): what is selected is since when it
+    /// waits, which no try moves on, and its name; $1 is the time before which that must be, $2 is now.
+    /// </summary>
     static IReadOnlyList<(Alarm Alarm, string Sql, DateTimeOffset Before)> Looks(DateTimeOffset now)
     {
         DateTimeOffset Patient(Alarm alarm) => now - AlarmModule.patience(alarm);
@@ -65,52 +81,34 @@ public sealed class Alarms(NpgsqlDataSource database, TimeProvider clock)
         [
             (
                 Alarm.TransferStuck,
-                """
-                due_at, id::text from seller_transfers where status in ('pending', 'failed') and due_at < $1
-                    and waiting_for is distinct from 'platform_funds' and $2 > $1
-                """,
+                Transfers($"status in ('pending', 'failed') and not {LacksFunds}"),
                 Patient(Alarm.TransferStuck)
             ),
             (
                 Alarm.ReversalStuck,
-                """
-                due_at, id::text from seller_transfers where status = 'reversal_pending' and due_at < $1
-                    and waiting_for is distinct from 'seller_funds' and $2 > $1
-                """,
+                Transfers($"status = 'reversal_pending' and not {LacksFunds}"),
                 Patient(Alarm.ReversalStuck)
             ),
             (
                 Alarm.SellerFundsMissing,
-                """
-                r.created_at, t.id::text from seller_transfers t
-                join seller_transfer_reversals r on r.transfer_id = t.id and r.refund_id = t.taking
-                where t.waiting_for = 'seller_funds' and t.waiting_for in ('seller_funds', 'platform_funds')
-                    and r.created_at < $1 and $2 > $1
-                """,
+                Transfers($"status = 'reversal_pending' and {LacksFunds}"),
                 Patient(Alarm.SellerFundsMissing)
             ),
             (
                 Alarm.PlatformFundsMissing,
-                """
-                updated_at, id::text from seller_transfers
-                where waiting_for = 'platform_funds' and waiting_for in ('seller_funds', 'platform_funds')
-                    and updated_at <= $1 and $2 >= $1
-                """,
+                Transfers($"status in ('pending', 'failed') and {LacksFunds}"),
                 Patient(Alarm.PlatformFundsMissing)
             ),
             (
                 Alarm.TransferNeedsOperator,
-                """
-                updated_at, id::text from seller_transfers
-                where status = 'permanently_failed' and updated_at <= $1 and $2 >= $1
-                """,
+                Transfers("status = 'permanently_failed'"),
                 Patient(Alarm.TransferNeedsOperator)
             ),
             (
                 Alarm.RefundUndecided,
                 """
                 created_at, id::text from refunds
-                where status in ('pending', 'submitted') and created_at < $1 and $2 > $1
+                where status in ('pending', 'submitted') and created_at <= $1 and $2 >= $1
                 """,
                 Patient(Alarm.RefundUndecided)
             ),
@@ -118,7 +116,7 @@ public sealed class Alarms(NpgsqlDataSource database, TimeProvider clock)
             (
                 Alarm.PaymentUndecided,
                 """
-                created_at, payment_id from payments where due_at is not null and created_at < $1 and $2 > $1
+                created_at, payment_id from payments where due_at is not null and created_at <= $1 and $2 >= $1
                     and (provider_status is null or provider_status in ('processing', 'conflicted', 'review',
                         'requires_merchant_action', 'requires_capture'))
                 """,
@@ -127,27 +125,31 @@ public sealed class Alarms(NpgsqlDataSource database, TimeProvider clock)
             (
                 Alarm.PayoutStuck,
                 """
-                due_at, id::text from payouts
-                where status in ('requested', 'pending', 'in_transit') and due_at < $1 and $2 > $1
+                waiting_since, id::text from payouts
+                where status in ('requested', 'pending', 'in_transit') and waiting_since <= $1 and $2 >= $1
                 """,
                 Patient(Alarm.PayoutStuck)
             ),
             (
                 Alarm.PayoutNeedsOperator,
-                "updated_at, id::text from payouts where status = 'in_doubt' and updated_at <= $1 and $2 >= $1",
+                "waiting_since, id::text from payouts where status = 'in_doubt' and waiting_since <= $1 and $2 >= $1",
                 Patient(Alarm.PayoutNeedsOperator)
             ),
             (
                 Alarm.SubscriptionUnpaid,
+                // Past due; paid for a time that is long over; never paid at all.
                 """
-                past_due_since, id::text from subscriptions
-                where status = 'past_due' and past_due_since < $1 and $2 > $1
+                since, id::text from (
+                    select id, case status when 'past_due' then past_due_since when 'active' then due_at
+                        else created_at end as since
+                    from subscriptions where status in ('pending_payment', 'active', 'past_due')) s
+                where since <= $1 and $2 >= $1
                 """,
                 Patient(Alarm.SubscriptionUnpaid)
             ),
             (
                 Alarm.DisputeUndecided,
-                "created_at, id::text from disputes where status = 'open' and created_at < $1 and $2 > $1",
+                "created_at, id::text from disputes where status = 'open' and created_at <= $1 and $2 >= $1",
                 Patient(Alarm.DisputeUndecided)
             ),
             (

@@ -21,8 +21,8 @@ public sealed class Backlog(NpgsqlDataSource database)
     {
         await using var command = database.CreateCommand(
             """
-            select 'transfers', status, coalesce(waiting_for, ''), currency, count(*), min(updated_at),
-                sum(amount)::bigint
+            select 'transfers', status, coalesce(waiting_for, ''), currency, count(*),
+                min(least(waiting_since, now())), sum(amount)::bigint
             from seller_transfers where status in ('pending', 'failed') group by 2, 3, 4
             union all
             select 'reversals', t.status, coalesce(t.waiting_for, ''), t.currency, count(distinct t.id),

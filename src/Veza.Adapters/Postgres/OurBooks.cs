@@ -66,7 +66,7 @@ public sealed class OurBooks(NpgsqlDataSource database)
             command.Parameters.Add(Reading.Uuids(orders));
             command.Parameters.Add(Reading.Texts(stripeIds));
             await using var reader = await command.ExecuteReaderAsync(cancellation);
-            rows = await reader.All(row => (TransferTable.From(row), row.Time(25)), cancellation);
+            rows = await reader.All(row => (TransferTable.From(row), row.Time(26)), cancellation);
         }
 
         var reversals = await TransferTable.LoadReversals(

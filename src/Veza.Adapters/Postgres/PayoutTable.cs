@@ -12,7 +12,7 @@ static class PayoutTable
     const string Columns = """
         p.id, p.seller_id, p.stripe_account_id, p.amount, p.currency, p.status, p.stripe_payout_id, p.generation,
         p.sends, p.first_sent_at, p.move, p.retry_count, p.due_at, p.waiting_for, p.failure_cause, p.failure_code,
-        p.failure_message, p.version
+        p.failure_message, p.version, p.waiting_since
         """;
 
     public static async Task<Dictionary<Guid, Versioned<Payout>>> Load(
@@ -44,7 +44,7 @@ static class PayoutTable
         );
         command.Parameters.Add(Reading.At(since));
         await using var reader = await command.ExecuteReaderAsync(cancellation);
-        return await reader.All(row => new Line<Payout>(From(row).Value, row.Time(18)), cancellation);
+        return await reader.All(row => new Line<Payout>(From(row).Value, row.Time(19)), cancellation);
     }
 
     /// <summary>
@@ -104,8 +104,9 @@ static class PayoutTable
             var command = new NpgsqlBatchCommand(
                 """
                 insert into payouts (id, seller_id, stripe_account_id, amount, currency, status, generation, sends,
-                    first_sent_at, move, retry_count, due_at, waiting_for, created_at, updated_at)
-                select c.*, $14, $14 from unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) as c
+                    first_sent_at, move, retry_count, due_at, waiting_for, waiting_since, created_at, updated_at)
+                select c.*, $15, $15
+                from unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) as c
                 """
             );
             new Columns<PayoutRow>(command, inserted)
@@ -121,7 +122,8 @@ static class PayoutTable
                 .Text(row => row.Move)
                 .Integer(row => row.RetryCount)
                 .Time(row => row.DueAt)
-                .Text(row => row.WaitingFor);
+                .Text(row => row.WaitingFor)
+                .Time(row => row.WaitingSince);
             command.Parameters.Add(Reading.At(now));
             batch.BatchCommands.Add(command);
         }
@@ -149,11 +151,11 @@ static class PayoutTable
             set status = c.status, stripe_payout_id = c.stripe_payout_id, generation = c.generation,
                 sends = c.sends, first_sent_at = c.first_sent_at, move = c.move, retry_count = c.retry_count,
                 due_at = c.due_at, waiting_for = c.waiting_for, failure_cause = c.failure_cause,
-                failure_code = c.failure_code, failure_message = c.failure_message, version = p.version + 1,
-                updated_at = $16
-            from unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) as c
+                failure_code = c.failure_code, failure_message = c.failure_message,
+                waiting_since = c.waiting_since, version = p.version + 1, updated_at = $17
+            from unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) as c
                 (id, from_status, version, status, stripe_payout_id, generation, sends, first_sent_at, move,
-                retry_count, due_at, waiting_for, failure_cause, failure_code, failure_message)
+                retry_count, due_at, waiting_for, failure_cause, failure_code, failure_message, waiting_since)
             where p.id = c.id and p.status = c.from_status and p.version = c.version
             """;
         new Columns<(Versioned<Payout> Before, PayoutRow Row)>(
@@ -174,7 +176,8 @@ static class PayoutTable
             .Text(change => change.Row.WaitingFor)
             .Text(change => change.Row.FailureCause)
             .Text(change => change.Row.FailureCode)
-            .Text(change => change.Row.FailureMessage);
+            .Text(change => change.Row.FailureMessage)
+            .Time(change => change.Row.WaitingSince);
         command.Parameters.Add(Reading.At(now));
     }
 
@@ -196,7 +199,8 @@ static class PayoutTable
             waitingFor: reader.TextOrNull(13),
             failureCause: reader.TextOrNull(14),
             failureCode: reader.TextOrNull(15),
-            failureMessage: reader.TextOrNull(16)
+            failureMessage: reader.TextOrNull(16),
+            waitingSince: reader.TimeOrNull(18)
         )
             .ToPayout()
             .Stored(reader.GetInt32(17));

@@ -24,6 +24,12 @@ static class Shapes
         'retry_count', t.retry_count,
         'next_retry_at', case when t.status in ('pending', 'failed', 'reversal_pending') then t.due_at end,
         'waiting_for', case when t.status in ('pending', 'failed', 'reversal_pending') then t.waiting_for end,
+        'waiting_since', case when t.status in ('pending', 'failed', 'reversal_pending', 'permanently_failed')
+            then t.waiting_since end,
+        'redirectable_to', case when t.sends = 0 and t.taking is null
+                and t.status in ('pending', 'failed', 'permanently_failed')
+            then (select x.stripe_account_id from sellers x
+                where x.id = t.seller_id and x.stripe_account_id <> t.stripe_account_id) end,
         'given_up', t.given_up, 'version', t.version,
         'failure', case when t.trouble_code is not null
             then json_build_object('code', t.trouble_code, 'message', t.trouble_message) end,
@@ -72,6 +78,7 @@ static class Shapes
         'currency', p.currency,
         'status', case when p.status in ('requested', 'in_doubt') then 'pending' else p.status end,
         'external_payout_id', p.stripe_payout_id, 'needs_operator', p.status = 'in_doubt',
+        'waiting_for', case when p.status = 'requested' then p.waiting_for end, 'waiting_since', p.waiting_since,
         'failure', case when p.failure_code is not null
             then json_build_object('code', p.failure_code, 'message', p.failure_message) end,
         'created_at', p.created_at, 'updated_at', p.updated_at

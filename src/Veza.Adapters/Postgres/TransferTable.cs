@@ -13,7 +13,7 @@ static class TransferTable
         t.id, t.order_id, t.seller_id, t.stripe_account_id, t.currency, t.amount, t.status, t.stripe_transfer_id,
         t.generation, t.sends, t.first_sent_at, t.move, t.retry_count, t.due_at, t.waiting_for, t.given_up,
         t.trouble_cause, t.trouble_code, t.trouble_message, t.taking, t.adopted, t.compensates, t.foreign_amount,
-        t.version, t.correlation
+        t.version, t.correlation, t.waiting_since
         """;
 
     const string Reversals = """
@@ -162,10 +162,10 @@ static class TransferTable
             var command = new NpgsqlBatchCommand(
                 """
                 insert into seller_transfers (id, order_id, seller_id, stripe_account_id, currency, amount, status,
-                    generation, sends, move, retry_count, due_at, waiting_for, compensates, correlation, created_at,
-                    updated_at)
-                select c.*, $16, $16
-                from unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) as c
+                    generation, sends, move, retry_count, due_at, waiting_for, waiting_since, compensates, correlation,
+                    created_at, updated_at)
+                select c.*, $17, $17
+                from unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) as c
                 """
             );
             new Columns<(TransferRow Row, string? Correlation)>(command, inserted)
@@ -182,6 +182,7 @@ static class TransferTable
                 .Integer(change => change.Row.RetryCount)
                 .Time(change => change.Row.DueAt)
                 .Text(change => change.Row.WaitingFor)
+                .Time(change => change.Row.WaitingSince)
                 .OptionalUuid(change => change.Row.Compensates)
                 .Text(change => change.Correlation);
             command.Parameters.Add(Reading.At(now));
@@ -213,12 +214,14 @@ static class TransferTable
                 due_at = c.due_at, waiting_for = c.waiting_for, given_up = c.given_up,
                 trouble_cause = c.trouble_cause, trouble_code = c.trouble_code,
                 trouble_message = c.trouble_message, taking = c.taking, adopted = c.adopted,
-                foreign_amount = c.foreign_amount, correlation = coalesce(c.correlation, t.correlation),
-                version = t.version + 1, updated_at = $21
-            from unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)
+                foreign_amount = c.foreign_amount, stripe_account_id = c.stripe_account_id,
+                waiting_since = c.waiting_since, correlation = coalesce(c.correlation, t.correlation),
+                version = t.version + 1, updated_at = $23
+            from unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20,
+                $21, $22)
                 as c (id, from_status, version, status, stripe_transfer_id, generation, sends, first_sent_at, move,
                 retry_count, due_at, waiting_for, given_up, trouble_cause, trouble_code, trouble_message, taking,
-                adopted, foreign_amount, correlation)
+                adopted, foreign_amount, stripe_account_id, waiting_since, correlation)
             where t.id = c.id and t.status = c.from_status and t.version = c.version
             """;
         new Columns<(Versioned<Transfer> Before, TransferRow Row, string? Correlation)>(command, updated)
@@ -241,6 +244,8 @@ static class TransferTable
             .OptionalUuid(change => change.Row.Taking)
             .Bigint(change => change.Row.Adopted)
             .Bigint(change => change.Row.Foreign)
+            .Text(change => change.Row.StripeAccountId)
+            .Time(change => change.Row.WaitingSince)
             .Text(change => change.Correlation);
         command.Parameters.Add(Reading.At(now));
     }
@@ -308,7 +313,8 @@ static class TransferTable
                 troubleMessage: reader.TextOrNull(18),
                 taking: reader.GuidOrNull(19),
                 adopted: reader.GetInt64(20),
-                foreign: reader.GetInt64(22)
+                foreign: reader.GetInt64(22),
+                waitingSince: reader.TimeOrNull(25)
             ),
             reader.GetInt32(23),
             reader.TextOrNull(24)

@@ -77,7 +77,7 @@ public interface IStore
         CancellationToken cancellation
     );
 
-    /// <summary>Disputes whose time to be asked about has come. Their next time is set, so no other host asks as well.</summary>
+    /// <summary>Disputes whose time to be asked about has come, with their next one, taken for the length of a lease.</summary>
     Task<IReadOnlyList<Versioned<Dispute>>> ClaimDisputes(
         int most,
         DisputeRules rules,

@@ -36,12 +36,18 @@ static class StripeAnswers
         {
             // Stripe said yes and the body was lost on the way.
             >= 200 and < 300 => Answer<T>.NewInDoubt(Doubt.Unreadable),
-            409 => Answer<T>.NewNotExecuted(Hindrance.KeyInUse),
+            409 => Answer<T>.NewNotExecuted(Hindrance.KeyInUse, Said(failure)),
             // The limiters name themselves in a header; a 429 without it is somebody's lock on the object.
             429 when Header(failure, "Stripe-Rate-Limited-Reason") is not null || code == "rate_limit" =>
-                Answer<T>.NewNotExecuted(Hindrance.RateLimited),
-            429 => Answer<T>.NewNotExecuted(Hindrance.ObjectLocked),
-            401 or 403 => Answer<T>.NewNotExecuted(Hindrance.Unauthorized),
+                Answer<T>.NewNotExecuted(Hindrance.RateLimited, Said(failure)),
+            429 => Answer<T>.NewNotExecuted(Hindrance.ObjectLocked, Said(failure)),
+            401 => Answer<T>.NewNotExecuted(Hindrance.Unauthorized, Said(failure)),
+            // Not our credentials: the seller's account is not connected to the platform any more.
+            403 when code == "account_invalid" => Answer<T>.NewDenied(
+                Refusal(failure, asked),
+                IsReplayed(failure)
+            ),
+            403 => Answer<T>.NewNotExecuted(Hindrance.Forbidden, Said(failure)),
             424 or >= 500 => Answer<T>.NewInDoubt(
                 IsFinal(failure) ? Doubt.StoredServerError : Doubt.ServerError
             ),
@@ -75,9 +81,17 @@ static class StripeAnswers
         return new Refusal(
             cause,
             code ?? (funds ? "balance_insufficient" : failure.StripeError.Type ?? "invalid_request_error"),
-            failure.StripeError.Message ?? $"HTTP {(int)failure.HttpStatusCode}"
+            Said(failure)
         );
     }
+
+    static string Said(StripeException failure) =>
+        failure.StripeError?.Message ?? $"HTTP {(int)failure.HttpStatusCode}";
+
+    /// <summary>What a look-up that came to nothing heard, for the object that waits for it.</summary>
+    public static Refusal Heard(Exception error, CancellationToken cancellation) =>
+        OfFailure<StripeTransferId>(error, Asked.Transfer, cancellation).Answer.Shown()?.Value
+        ?? RefusalModule.unclear(error.Message);
 
     static bool SpeaksOfFunds(StripeException failure) =>
         failure.StripeError.Message?.Contains("sufficient funds", StringComparison.OrdinalIgnoreCase) == true;

@@ -109,7 +109,8 @@ public sealed class StripePayouts(StripeClient stripe)
         }
         catch (Exception error) when (StripeConnect.IsPassing(error, cancellation))
         {
-            return new(PayoutSignal.LookUpFailed, StripeAnswers.RequestId(error));
+            var why = StripeAnswers.Heard(error, cancellation);
+            return new(PayoutSignal.NewLookUpFailed(why), StripeAnswers.RequestId(error));
         }
     }
 

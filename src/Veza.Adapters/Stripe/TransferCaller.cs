@@ -58,7 +58,8 @@ public sealed class TransferCaller(StripeConnect stripe)
         }
         catch (Exception error) when (StripeConnect.IsPassing(error, cancellation))
         {
-            return new Heard(TransferSignal.LookUpFailed, StripeAnswers.RequestId(error));
+            var why = StripeAnswers.Heard(error, cancellation);
+            return new Heard(TransferSignal.NewLookUpFailed(why), StripeAnswers.RequestId(error));
         }
     }
 }

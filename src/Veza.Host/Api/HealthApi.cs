@@ -19,6 +19,7 @@ static class HealthApi
         Settings settings,
         Migrator migrator,
         Circuits circuits,
+        Credentials credentials,
         Gauges gauges,
         CancellationToken cancellation
     )
@@ -57,6 +58,14 @@ static class HealthApi
                 .Where(circuit => circuit.IsOpen)
                 .Select(circuit =>
                     $"{circuit.Provider} has failed too often: its calls wait for a few seconds"
+                )
+        );
+        problems.AddRange(
+            credentials
+                .All()
+                .Select(refused =>
+                    $"{refused.Provider} refuses our credentials for {refused.Operation} with {refused.Status} "
+                    + $"since {refused.Since:u}: {refused.Message}"
                 )
         );
         return Results.Json(

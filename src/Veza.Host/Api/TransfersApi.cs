@@ -1,4 +1,5 @@
 using Veza.Adapters.Postgres;
+using Veza.Domain;
 using Veza.Domain.Transfers;
 using Veza.Host.Settling;
 
@@ -12,6 +13,7 @@ static class TransfersApi
         routes.MapGet("/api/v1/transfers", List).Needs(Role.Read);
         routes.MapPost("/api/v1/admin/transfers/{id:guid}/retry", Retry).Needs(Role.Operator);
         routes.MapPost("/api/v1/admin/transfers/{id:guid}/write-off", WriteOff).Needs(Role.Operator);
+        routes.MapPost("/api/v1/admin/transfers/{id:guid}/redirect", Redirect).Needs(Role.Operator);
     }
 
     static async Task<IResult> Get(
@@ -68,6 +70,52 @@ static class TransfersApi
         return await Tell(id, signal, note, fields, context, desk, views, cancellation);
     }
 
+    static async Task<IResult> Redirect(
+        Guid id,
+        HttpContext context,
+        TransferDesk desk,
+        Sellers sellers,
+        Views views,
+        CancellationToken cancellation
+    )
+    {
+        var fields = await context.Request.ReadOptionalFields(cancellation);
+        var note = fields.Text("note", 1000);
+        fields.RefuseOthers();
+        var version = context.IfMatch(fields);
+        if (fields.Errors.Count > 0)
+        {
+            return Problem.Invalid(fields.Errors);
+        }
+
+        var told = await desk.Redirect(
+            id,
+            async seller =>
+            {
+                var known = await sellers.Find([seller.Value], cancellation);
+                return StripeAccountId
+                    .Parse(known[seller.Value].StripeAccountId)
+                    .Match(ok: account => account, error: why => throw new InvalidDataException(why));
+            },
+            context.Caller().Actor,
+            note,
+            version,
+            cancellation
+        );
+        return told switch
+        {
+            TransferTold.Refused refused => Problem.Of(
+                409,
+                "transfer_not_redirectable",
+                $"The transfer is {refused.TransferStatus}; only one that has certainly not left can be redirected, "
+                    + "and only to another account than its own.",
+                more: ("transfer_status", refused.TransferStatus)
+            ),
+            TransferTold.Overtaken => Preconditions.Failed(),
+            _ => context.Tagged(await views.FindTransfer(id, cancellation), "transfer"),
+        };
+    }
+
     static async Task<IResult> Tell(
         Guid id,
         TransferSignal signal,
@@ -91,8 +139,9 @@ static class TransfersApi
             TransferTold.Refused refused => Problem.Of(
                 409,
                 "transfer_not_retryable",
-                $"The transfer is {refused.TransferStatus}; only failed and permanently_failed ones can be "
-                    + "retried, and only permanently_failed ones written off.",
+                $"The transfer is {refused.TransferStatus}; failed and permanently_failed ones can be retried, "
+                    + "permanently_failed ones written off, and both while a reversal waits for the seller's funds; "
+                    + "never while a call is on its way or in doubt.",
                 more: ("transfer_status", refused.TransferStatus)
             ),
             TransferTold.Overtaken => Preconditions.Failed(),

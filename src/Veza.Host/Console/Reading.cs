@@ -36,6 +36,11 @@ static class Reading
             ? time.UtcDateTime.ToString("d MMM, HH:mm:ss 'UTC'", CultureInfo.InvariantCulture)
             : "";
 
+    static string FailureCode(this JsonElement thing) =>
+        thing.TryGetProperty("failure", out var failure) && failure.ValueKind == JsonValueKind.Object
+            ? failure.Text("code")
+            : "";
+
     /// <summary>Why it waits, in words; empty if it does not.</summary>
     public static string Waiting(this JsonElement transfer) =>
         transfer.Text("waiting_for") switch
@@ -48,7 +53,13 @@ static class Reading
             "retry" => "its next try",
             "seller_funds" => "money in the seller's balance",
             "platform_funds" => "money in the platform's balance",
-            "provider" => "Stripe to be available",
+            "provider" => transfer.FailureCode() switch
+            {
+                "401" => "credentials that Stripe accepts (401)",
+                "403" => "credentials that Stripe allows this (403)",
+                "429" => "Stripe's rate limit (429)",
+                _ => "Stripe to be available",
+            },
             var other => other,
         };
 }

@@ -96,6 +96,7 @@ sealed partial class PayoutDesk(
                         changes.Save(stored, next, heard.Signal.Word(), new Cause(actor, heard.RequestId));
                         await session.Write(changes, now, CancellationToken.None);
                         await session.Commit(CancellationToken.None);
+                        Tell(next);
                         return true;
                     },
                     unchanged: () => Task.FromResult(false),
@@ -108,11 +109,31 @@ sealed partial class PayoutDesk(
         });
     }
 
+    /// <summary>What did not go through, and what becomes of it.</summary>
+    void Tell(Payout next)
+    {
+        if (next.Trouble is { Value: var trouble } && next.ToRow() is { DueAt: { } due, Status: var status })
+        {
+            var level = trouble.Code is "401" or "403" ? LogLevel.Error : LogLevel.Warning;
+            LogWaits(level, next.Id.Value, status, trouble.Code, trouble.Message, due);
+        }
+    }
+
     async Task<Payout?> Stored(Guid id, CancellationToken cancellation)
     {
         await using var session = await store.Begin(cancellation);
         return (await session.Payouts([id], cancellation)).GetValueOrDefault(id)?.Value;
     }
+
+    [LoggerMessage("Payout {Id} is {Status}: {Code}, {Message} It is taken up again at {Due:u}.")]
+    partial void LogWaits(
+        LogLevel level,
+        Guid id,
+        string status,
+        string code,
+        string message,
+        DateTimeOffset due
+    );
 
     [LoggerMessage(LogLevel.Error, "Payout {Id}: {Signal} is refused: {Why}. A person must look.")]
     partial void LogRefused(Guid id, string signal, PayoutRefusal why);

@@ -273,7 +273,13 @@ sealed partial class RefundDesk(
                 break;
             default:
                 LogInDoubt(refund.Id.Value, answered.Answer);
-                await Tell(refund.Id, RefundSignal.ProviderSilent, cause);
+                await Tell(
+                    refund.Id,
+                    answered.Answer.Shown() is { Value: var trouble }
+                        ? RefundSignal.NewProviderTroubled(trouble)
+                        : RefundSignal.ProviderSilent,
+                    cause
+                );
                 break;
         }
     }

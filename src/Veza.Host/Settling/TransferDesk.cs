@@ -169,12 +169,53 @@ sealed class TransferDesk(
         return true;
     }
 
+    /// <summary>What has not left goes to the seller's present account; both accounts stand in its history.</summary>
+    public async Task<TransferTold> Redirect(
+        Guid id,
+        Func<SellerId, Task<StripeAccountId>> presentAccount,
+        string actor,
+        string note,
+        int? seen,
+        CancellationToken cancellation
+    )
+    {
+        SellerId seller;
+        await using (var session = await store.Begin(cancellation))
+        {
+            if (!(await session.Transfers([id], cancellation)).TryGetValue(id, out var transfer))
+            {
+                return new TransferTold.NoSuchTransfer();
+            }
+
+            seller = transfer.Value.Seller;
+        }
+
+        var account = await presentAccount(seller);
+        return await Tell(
+            id,
+            TransferSignal.NewRedirectRequested(account),
+            actor,
+            transfer => $"{transfer.Account.Value} to {account.Value}: {note}",
+            seen,
+            cancellation
+        );
+    }
+
     /// <param name="seen">The version that the caller has looked at; null if any will do.</param>
     public Task<TransferTold> Tell(
         Guid id,
         TransferSignal signal,
         string actor,
         string? note,
+        int? seen,
+        CancellationToken cancellation
+    ) => Tell(id, signal, actor, _ => note, seen, cancellation);
+
+    Task<TransferTold> Tell(
+        Guid id,
+        TransferSignal signal,
+        string actor,
+        Func<Transfer, string?> detail,
         int? seen,
         CancellationToken cancellation
     ) =>
@@ -198,7 +239,7 @@ sealed class TransferDesk(
                     advanced: async (next, movements) =>
                     {
                         var changes = new Changes();
-                        var cause = new Cause(actor, Detail: note);
+                        var cause = new Cause(actor, Detail: detail(transfer.Value));
                         changes.Save(transfer, next, movements, signal.Word(), cause, now);
                         await session.Write(changes, now, cancellation);
                         await session.Commit(cancellation);

@@ -207,6 +207,7 @@ sealed partial class TransferWorker(
                         Correlation = stored.Correlation,
                     };
                     Measure(stored.Value.ToRow(), next.ToRow(), movements, now);
+                    Tell(next);
                     changes.Save(stored, next, movements, signal.Word(), cause, now);
                     return true;
                 },
@@ -221,6 +222,25 @@ sealed partial class TransferWorker(
                     return true;
                 }
             );
+    }
+
+    /// <summary>What did not go through, and what becomes of it.</summary>
+    void Tell(Transfer next)
+    {
+        if (next.Trouble is not { Value: var trouble })
+        {
+            return;
+        }
+
+        if (next.Status.IsPermanentlyFailed)
+        {
+            LogGivenUp(next.Id.Value, trouble.Code, trouble.Message);
+        }
+        else if (next.ToRow() is { DueAt: { } due, WaitingFor: { } why })
+        {
+            var level = trouble.Code is "401" or "403" ? LogLevel.Error : LogLevel.Warning;
+            LogWaits(level, next.Id.Value, why, trouble.Code, trouble.Message, due);
+        }
     }
 
     /// <summary>A claim's refund has its time in its id, as every UUIDv7 has.</summary>
@@ -264,6 +284,22 @@ sealed partial class TransferWorker(
         "Transfer {Id}: {Signal} answers an earlier question; nothing changes."
     )]
     partial void LogNoNews(Guid id, string signal);
+
+    [LoggerMessage("Transfer {Id} waits for {Why}: {Code}, {Message} It is taken up again at {Due:u}.")]
+    partial void LogWaits(
+        LogLevel level,
+        Guid id,
+        string why,
+        string code,
+        string message,
+        DateTimeOffset due
+    );
+
+    [LoggerMessage(
+        LogLevel.Error,
+        "Transfer {Id} is given up: {Code}, {Message} An operator must look at it."
+    )]
+    partial void LogGivenUp(Guid id, string code, string message);
 
     [LoggerMessage(LogLevel.Error, "Transfer {Id}: {Signal} is refused: {Why}. A person must look.")]
     partial void LogRefused(Guid id, string signal, TransferRefusal why);

@@ -1,0 +1,497 @@
+/// What waits says why, since when, and rings when it has waited too long; and what an operator can do with it.
+module Veza.Host.Tests.WaitingTests
+
+open System
+open System.Collections.Generic
+open System.IO
+open System.Threading
+open System.Threading.Tasks
+open Expecto
+open Microsoft.Extensions.DependencyInjection
+open Npgsql
+open Veza.Adapters.Postgres
+open Veza.Adapters.Storage
+open Veza.Domain
+open Veza.Domain.Payouts
+open Veza.Domain.Refunds
+open Veza.Domain.Transfers
+open Veza.Host.Tests.Scene
+open Veza.Sandbox.Control
+open Veza.Sandbox.Demo
+
+let private none = CancellationToken.None
+let private off = [ "REVERSAL_WORKER_ENABLED", "false"; "TRANSFER_RETRY_ENABLED", "false" ]
+
+let private certain result = Expect.wantOk result "the test's own data should be valid"
+let private euro = certain (Currency.parse "EUR")
+let private ada = certain (SellerId.Parse "ada")
+let private account = certain (StripeAccountId.Parse "acct_ada")
+/// Nothing of it is due yet, so no worker touches it.
+let private start = DateTimeOffset(2126, 11, 2, 12, 0, 0, TimeSpan.Zero)
+let private policy = { MaxRetries = 1; Base = TimeSpan.FromMinutes 1.; Cap = TimeSpan.FromHours 1. }
+
+let private rules = {
+    Sending = policy
+    Reversing = policy
+    FundsInterval = TimeSpan.FromHours 1.
+    Lease = TimeSpan.FromSeconds 25.
+}
+
+let private because cause = { Cause = cause; Code = "code"; Message = "message" }
+
+/// Minutes after the start: a worker takes it, or it hears something.
+type private Step =
+    | Takes of Minutes: float
+    | Hears of Minutes: float * Signal: TransferSignal
+
+let private live (transfer: Transfer) step =
+    match step with
+    | Takes minutes -> Transfer.claimed rules (start.AddMinutes minutes) transfer
+    | Hears(minutes, signal) ->
+        match Transfer.apply rules (start.AddMinutes minutes) signal transfer with
+        | Transfers.Advanced(next, _) -> next
+        | other -> failtest $"{signal}: {other}"
+
+let private stripeName prefix (id: Guid) = prefix + id.ToString "N"
+
+/// Every state that Watch tells apart, and some that must not ring.
+let private transferStates =
+    let claim = { Refund = RefundId(Guid.CreateVersion7()); Amount = 40_00L }
+    let sent id = Accepted(certain (StripeTransferId.Parse(stripeName "tr_" id)))
+    let back id = Accepted(certain (StripeReversalId.Parse(stripeName "trr_" id)))
+    let refuses cause minutes = [
+        Takes minutes
+        Hears(minutes, TransferAnswered(Denied(because cause, false)))
+    ]
+    let hinders minutes = [
+        Takes minutes
+        Hears(minutes, TransferAnswered(NotExecuted(Unauthorized, "Invalid API Key provided.")))
+    ]
+    let returning id = [
+        Takes 0.
+        Hears(0., TransferAnswered(sent id))
+        Hears(10., TransferSignal.RefundSucceeded claim)
+    ]
+    let keeps cause minutes = [
+        Takes minutes
+        Hears(minutes, ReversalAnswered(Denied(because cause, false)))
+    ]
+    [
+        "due", (fun _ -> [])
+        "in flight", (fun _ -> [ Takes 5. ])
+        "in doubt", (fun _ -> [ Takes 5.; Hears(5., TransferAnswered(Answer.InDoubt NoAnswer)) ])
+        "refused", (fun _ -> refuses OtherCause 5.)
+        "credentials refused, again and again",
+        (fun _ -> List.collect hinders [ 5.; 10.; 14.; 17.; 30.; 45. ])
+        "without the platform's funds", (fun _ -> refuses PlatformFunds 5.)
+        "tried again without the platform's funds", (fun _ -> refuses PlatformFunds 5. @ [ Takes 65. ])
+        "the platform's funds have come", (fun _ -> refuses PlatformFunds 5. @ [ Hears(30., FundsArrived) ])
+        "given up", (fun _ -> refuses OtherCause 5. @ refuses OtherCause 7.)
+        "sent", (fun id -> [ Takes 0.; Hears(0., TransferAnswered(sent id)) ])
+        "to be taken back", returning
+        "on its way back", (fun id -> returning id @ [ Takes 15. ])
+        "hindered on its way back",
+        (fun id ->
+            returning id
+            @ [ Takes 15.; Hears(15., ReversalAnswered(NotExecuted(RateLimited, "Too many requests."))) ])
+        "without the seller's funds", (fun id -> returning id @ keeps SellerFunds 15.)
+        "tried again without the seller's funds",
+        (fun id -> returning id @ keeps SellerFunds 15. @ [ Takes 75. ])
+        "given up on its way back", (fun id -> returning id @ keeps OtherCause 15. @ keeps OtherCause 17.)
+        "back", (fun id -> returning id @ [ Takes 15.; Hears(15., ReversalAnswered(back id)) ])
+        "written off", (fun id -> returning id @ keeps SellerFunds 15. @ [ Hears(20., WriteOffRequested) ])
+        "cancelled", (fun _ -> [ Hears(5., TransferSignal.RefundSucceeded { claim with Amount = 100_00L }) ])
+    ]
+
+let private trying = { Trying = policy; Lease = TimeSpan.FromSeconds 25.; AskEvery = TimeSpan.FromHours 1. }
+
+let private payoutStates =
+    let hear minutes signal payout =
+        match Payout.apply trying (start.AddMinutes minutes) signal payout with
+        | Payouts.Advanced next -> next
+        | other -> failtest $"{signal}: {other}"
+    let take minutes = Payout.claimed trying (start.AddMinutes minutes)
+    let sight says (payout: Payout) = {
+        StripeId = certain (StripePayoutId.Parse(stripeName "po_" payout.Id.Value))
+        Says = says
+    }
+    let says fact minutes payout = hear minutes (PayoutReported(sight fact payout)) payout
+    let refused = Hindrance.shown Unauthorized "Invalid API Key provided."
+    [
+        "requested", id
+        "hindered",
+        take 5. >> hear 5. (PayoutAnswered(NotExecuted(Unauthorized, "Invalid API Key provided.")))
+        "at Stripe", says PayoutFact.IsPending 5.
+        "at Stripe, and nobody can ask", says IsInTransit 5. >> hear 65. (PayoutSignal.LookUpFailed refused)
+        "in doubt",
+        take 5.
+        >> hear 5. (PayoutAnswered(Answer.InDoubt StoredServerError))
+        >> hear 6. (PayoutSeen [])
+        >> take 8.
+        >> hear 8. (PayoutAnswered(Answer.InDoubt StoredServerError))
+        >> hear 9. (PayoutSeen [])
+        "paid", says IsPaid 5.
+        "refused", take 5. >> hear 5. (PayoutAnswered(Denied(because OtherCause, false)))
+    ]
+
+/// A clock that stands.
+let private at (time: DateTimeOffset) = {
+    new TimeProvider() with
+        member _.GetUtcNow() = time
+}
+
+let private raised (scene: Scene) time =
+    task {
+        let database = scene.Services.GetRequiredService<NpgsqlDataSource>()
+        let! raised = Alarms(database, at time).Raised none
+        return [ for alarm in raised -> alarm.Word, alarm.Example, alarm.Since ]
+    }
+
+let private store (scene: Scene) fill =
+    task {
+        use! session = scene.Services.GetRequiredService<IStore>().Begin none
+        let changes = Changes()
+        fill changes
+        do! session.Write(changes, start, none)
+        do! session.Commit none
+    }
+
+/// Silent to the last moment of its patience, and then exactly that alarm, with that example and since then.
+let private ringsAs scene what (watch: Watch option) example made =
+    task {
+        match watch with
+        | None ->
+            let! ringing = raised scene (start.AddYears 1)
+            Expect.isEmpty ringing $"{what}: nothing to tell anybody"
+        | Some watch ->
+            let since = watch.Since |> Option.defaultValue made
+            let over = since + Alarm.patience watch.Alarm
+            let! before = raised scene (over.AddSeconds -1.)
+            Expect.isEmpty before $"{what}: not yet"
+            let! ringing = raised scene (over.AddSeconds 1.)
+            Expect.equal ringing [ Alarm.word watch.Alarm, example, since ] what
+    }
+
+let private ready (scene: Scene) =
+    task {
+        let! body = scene.Http.GetStringAsync(scene.Address + "/health/ready")
+        return body
+    }
+
+let private operator (scene: Scene) path body = scene.As("operator", "POST", path, body)
+let private admin transfer what = $"""/api/v1/admin/transfers/{text "id" transfer}/{what}"""
+
+let private waitingFor (scene: Scene) order what =
+    scene.Until(
+        $"the transfers to wait for {what}",
+        fun () ->
+            task {
+                let! transfers = scene.Transfers order
+                return transfers |> List.forall (fun transfer -> text "waiting_for" transfer = what)
+            }
+    )
+
+[<Tests>]
+let tests =
+    testList "waiting" [
+        testList "alarms ring as the specification says" [
+            play "transfers, in every state" off (fun scene ->
+                task {
+                    for what, story in transferStates do
+                        let id = Guid.CreateVersion7()
+                        let owed =
+                            Transfer.schedule
+                                (TransferId id)
+                                (OrderId(Guid.CreateVersion7()))
+                                ada
+                                account
+                                { Minor = 100_00L; Currency = euro }
+                                start
+                                TimeSpan.Zero
+                        let transfer = List.fold live owed (story id)
+                        do! store scene (fun changes -> changes.Save(null, owed, "scheduled", Cause "test"))
+                        do!
+                            store scene (fun changes ->
+                                changes.Save(Versioned<Transfer>(owed, 1), transfer, "told", Cause "test"))
+                        do! ringsAs scene what (Watch.ofTransfer transfer) (string id) start
+                        do!
+                            scene.Execute
+                                "delete from seller_transfer_reversals; delete from seller_transfers"
+                })
+            play "payouts, in every state" off (fun scene ->
+                task {
+                    do! scene.Seller "ada"
+                    for what, story in payoutStates do
+                        let id = Guid.CreateVersion7()
+                        let asked =
+                            Payout.request (PayoutId id) ada account { Minor = 1L; Currency = euro } start
+                        let payout = story asked
+                        do! store scene (fun changes -> changes.Save(null, asked, "requested", Cause "test"))
+                        do!
+                            store scene (fun changes ->
+                                changes.Save(Versioned<Payout>(asked, 1), payout, "told", Cause "test"))
+                        do! ringsAs scene what (Watch.ofPayout payout) (string id) start
+                        do! scene.Execute "delete from payouts"
+                })
+            play "refunds, in every state" off (fun scene ->
+                task {
+                    let! order = scene.Order()
+                    let rules = {
+                        SweepAfter = TimeSpan.FromMinutes 2.
+                        AbsentAfter = TimeSpan.FromMinutes 4.
+                    }
+                    let says = [
+                        "pending", []
+                        "submitted", [ ProviderSays StillPending ]
+                        "refused credentials", [ ProviderTroubled(Hindrance.shown Unauthorized "said") ]
+                        "succeeded", [ ProviderSays HasSucceeded ]
+                        "failed", [ ProviderSays(RefundFact.HasFailed(because OtherCause)) ]
+                    ]
+                    for what, signals in says do
+                        let id = Guid.CreateVersion7()
+                        let reserved =
+                            Refund.reserve
+                                (RefundId id)
+                                (OrderId(Guid order))
+                                { Minor = 1L; Currency = euro }
+                                OfRest
+                                []
+                                None
+                                rules
+                                start
+                        let refund =
+                            (reserved, signals)
+                            ||> List.fold (fun refund signal ->
+                                match Refund.apply rules (start.AddDays 3) signal refund with
+                                | Refunds.Advanced next -> next
+                                | other -> failtest $"{other}")
+                        do!
+                            store scene (fun changes ->
+                                changes.Save(null, reserved, "requested", Cause "test"))
+                        do!
+                            store scene (fun changes ->
+                                changes.Save(Versioned<Refund>(reserved, 1), refund, "told", Cause "test"))
+                        do! ringsAs scene what (Watch.ofRefund refund) (string id) start
+                        do! scene.Execute "delete from refunds"
+                })
+            play
+                "subscriptions: past due, never paid, and paid for a time that is long over"
+                off
+                (fun scene ->
+                    task {
+                        let insert status due pastDue =
+                            scene.Execute
+                                $"insert into subscriptions (id, subscriber_id, plan_code, amount, currency, interval, since,
+                                status, period, retries, is_open, due_at, past_due_since, created_at, updated_at)
+                            values ('{Guid.CreateVersion7()}', 'buyer', 'plan', 100, 'EUR', 'month', '{start:u}',
+                                '{status}', 0, 0, false, {due}, {pastDue}, '{start:u}', now())"
+                        let day (days: int) = $"'{start.AddDays days:u}'"
+                        for what, status, due, pastDue, since in
+                            [
+                                // Each try moves the next one on; none of them moves the alarm.
+                                "never paid", "pending_payment", day 300, "null", Some 0
+                                "paid until then", "active", day 30, "null", Some 30
+                                "past due", "past_due", day 300, day 31, Some 31
+                                "over", "expired", "null", "null", None
+                            ] do
+                            do! insert status due pastDue
+                            match since with
+                            | None ->
+                                let! ringing = raised scene (start.AddYears 1)
+                                Expect.isEmpty ringing what
+                            | Some days ->
+                                let over = start.AddDays(days) + Alarm.patience SubscriptionUnpaid
+                                let! before = raised scene (over.AddSeconds -1.)
+                                Expect.isEmpty before $"{what}: not yet"
+                                let! ringing = raised scene (over.AddSeconds 1.)
+                                Expect.equal
+                                    [ for word, _, _ in ringing -> word ]
+                                    [ "subscription_unpaid" ]
+                                    what
+                            do! scene.Execute "delete from subscriptions"
+                    })
+        ]
+        for status, code, isOurs in [ 401, "401", true; 403, "403", true; 429, "429", false ] do
+            play
+                $"{status} from Stripe stands on the transfers, and no try moves their waiting on"
+                [ "TRANSFER_RETRY_MAX_RETRIES", "1" ]
+                (fun scene ->
+                    task {
+                        scene.World.Faults.Add(
+                            Fault(
+                                "stripe.transfers.create",
+                                FaultMode.ErrorBefore,
+                                Status = status,
+                                Code = (if status = 429 then "rate_limit" else "refused"),
+                                Message = "Not with this key."
+                            )
+                        )
+                        let! order = scene.PaidOrder()
+                        do! waitingFor scene order "provider"
+                        let! first = scene.Transfers order
+                        do!
+                            scene.Until(
+                                "some tries",
+                                fun () -> Task.FromResult(scene.World.Faults.Struck > 10)
+                            )
+                        let! transfers = scene.Transfers order
+                        for before, transfer in List.zip first transfers do
+                            let failure = transfer.GetProperty "failure"
+                            Expect.equal
+                                (text "code" failure, text "message" failure)
+                                (code, "Not with this key.")
+                                ""
+                            Expect.equal (number "retry_count" transfer) 0L "nothing was refused"
+                            let since = transfer.GetProperty("waiting_since").GetDateTimeOffset()
+                            let first = before.GetProperty("waiting_since").GetDateTimeOffset()
+                            Expect.equal since first "no try is progress"
+                            let! ringing = raised scene (since.AddMinutes 16.)
+                            Expect.contains [ for word, _, _ in ringing -> word ] "transfer_stuck" "it rings"
+                        let! said = ready scene
+                        Expect.equal
+                            (said.Contains $"refuses our credentials for POST stripe/transfers with {code}")
+                            isOurs
+                            said
+                        scene.World.Faults.Clear()
+                        do! scene.TransfersAre(order, "completed")
+                        let! after = scene.Transfers order
+                        for transfer in after do
+                            Expect.equal
+                                (text "failure" transfer, text "waiting_since" transfer)
+                                ("", "")
+                                "over"
+                        let! said = ready scene
+                        Expect.isFalse (said.Contains "refuses our credentials") said
+                    })
+        play
+            "a host whose key is refused says so in its log, with the transfer and what happens next"
+            off
+            (fun scene ->
+                task {
+                    scene.World.Faults.Add(
+                        Fault(
+                            "stripe.*",
+                            FaultMode.ErrorBefore,
+                            Status = 401,
+                            Message = "Invalid API Key provided."
+                        )
+                    )
+                    let! order = scene.PaidOrder()
+                    let! transfers = scene.Transfers order
+                    let settings =
+                        Dictionary(
+                            dict [
+                                "DATABASE_URL", scene.ConnectionString
+                                "HYPERSWITCH_BASE_URL", scene.HyperswitchUrl
+                                "HYPERSWITCH_API_KEY", "snd_test_key_for_hyperswitch"
+                                "STRIPE_API_BASE", scene.StripeUrl
+                                "STRIPE_SECRET_KEY", "sk_test_key_for_stripe"
+                                "LOG_LEVEL", "error"
+                            ]
+                        )
+                    use host = VezaProcess.At(CrashTests.program, settings)
+                    do! host.Start none
+                    let log () =
+                        use file =
+                            new FileStream(host.LogFile, FileMode.Open, FileAccess.Read, FileShare.ReadWrite)
+                        use reader = new StreamReader(file)
+                        reader.ReadToEnd()
+                    do!
+                        scene.Until(
+                            "the log to say so",
+                            fun () ->
+                                task {
+                                    let said = log ()
+                                    return
+                                        said.Contains "stripe refuses our credentials"
+                                        && transfers
+                                           |> List.forall (fun transfer ->
+                                               said.Contains
+                                                   $"""Transfer {text "id" transfer} waits for provider: 401, Invalid API Key provided. It is taken up again at""")
+                                }
+                        )
+                })
+        play
+            "a reversal that waits for the seller's funds is written off: the debt is forgiven"
+            [ "FUNDS_RETRY_INTERVAL", "1h" ]
+            (fun scene ->
+                task {
+                    let! order = scene.SettledOrder()
+                    for account in [ "acct_ada"; "acct_bob" ] do
+                        scene.World.Stripe.PayOut(account, "eur") |> ignore
+                    let! refund = scene.Refund(order, ",\"amount\":4000")
+                    do! scene.RefundIs(refund.Text "id", "succeeded")
+                    do! waitingFor scene order "seller_funds"
+                    let! behind = scene.Refund(order, ",\"amount\":2000")
+                    do! scene.RefundIs(behind.Text "id", "succeeded")
+                    let! transfers = scene.Transfers order
+                    for transfer in transfers do
+                        let! without = operator scene (admin transfer "write-off") "{}"
+                        Expect.equal without.Status 422 "a note is required"
+                        let note = """{"note":"the seller is bankrupt"}"""
+                        let! answer = operator scene (admin transfer "write-off") note
+                        Expect.equal (answer.Status, answer.Text "status") (200, "written_off") ""
+                        let! again = operator scene (admin transfer "write-off") note
+                        Expect.equal (again.Status, again.Code) (409, "transfer_not_retryable") "once"
+                    let! balance = scene.Get "/api/v1/sellers/ada/balance"
+                    let! ringing = raised scene (DateTimeOffset.UtcNow.AddDays 30)
+                    Expect.isFalse
+                        (ringing |> List.exists (fun (word, _, _) -> word = "seller_funds_missing"))
+                        "and nobody is called any more"
+                    let euros = balance.Body[0]
+                    Expect.equal
+                        (number "debt" euros, number "reversal_pending" euros)
+                        (0L, 0L)
+                        "nothing is owed"
+                    do! scene.BooksAgree()
+                })
+        play
+            "what has not left is redirected to the seller's present account, and arrives there"
+            [ "TRANSFER_RETRY_ENABLED", "false" ]
+            (fun scene ->
+                task {
+                    let! order = scene.PaidOrder()
+                    let! transfers = scene.Transfers order
+                    let transfer = transfers.Head
+                    let note = """{"note":"ticket 4712"}"""
+                    let! same = operator scene (admin transfer "redirect") note
+                    Expect.equal
+                        (same.Status, same.Code)
+                        (409, "transfer_not_redirectable")
+                        "it is his account"
+                    scene.World.Stripe.Open "acct_adanew"
+                    do! scene.Execute "update sellers set stripe_account_id = 'acct_adanew' where id = 'ada'"
+                    let! seen = scene.Get $"""/api/v1/transfers/{text "id" transfer}"""
+                    Expect.equal
+                        (seen.Text "redirectable_to")
+                        "acct_adanew"
+                        "a retry would go to the old one"
+                    let! without = operator scene (admin transfer "redirect") "{}"
+                    Expect.equal without.Status 422 "a note is required"
+                    let! unknown =
+                        operator scene $"/api/v1/admin/transfers/{Guid.CreateVersion7()}/redirect" note
+                    Expect.equal unknown.Status 404 ""
+                    let! answer = operator scene (admin transfer "redirect") note
+                    Expect.equal (answer.Status, answer.Text "stripe_account_id") (200, "acct_adanew") ""
+                    Expect.equal (answer.Text "redirectable_to") "" "there is no other"
+                    let step =
+                        items "history" answer.Body
+                        |> List.find (fun step -> text "signal" step = "redirect_requested")
+                    Expect.equal
+                        (text "detail" step, text "actor" step)
+                        ("acct_ada to acct_adanew: ticket 4712", "key:Operator")
+                        "both accounts, and who did it"
+                    let! second = Second.With scene [ "TRANSFER_RETRY_ENABLED", "true" ]
+                    do! scene.TransfersAre(order, "completed")
+                    do! second.DisposeAsync()
+                    let arrived = scene.World.Stripe.Balance("acct_adanew", "eur")
+                    Expect.equal
+                        (arrived, scene.World.Stripe.Balance("acct_ada", "eur"))
+                        (5400L, 0L)
+                        "once, there"
+                    let! late = operator scene (admin transfer "redirect") note
+                    Expect.equal (late.Status, late.Code) (409, "transfer_not_redirectable") "it has left"
+                    Expect.equal (late.Text "transfer_status") "completed" ""
+                    do! scene.BooksAgree()
+                })
+    ]
