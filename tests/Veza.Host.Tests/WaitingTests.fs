@@ -233,6 +233,49 @@ let tests =
                         do! ringsAs scene what (Watch.ofPayout payout) (string id) start
                         do! scene.Execute "delete from payouts"
                 })
+            play
+                "payments, in every status that Hyperswitch has: all but those in which the buyer is to act"
+                off
+                (fun scene ->
+                    task {
+                        let! order = scene.Order()
+                        let! _ = scene.OfferPayment order
+                        let waitsForTheBuyer = [
+                            "requires_payment_method"
+                            "requires_confirmation"
+                            "requires_customer_action"
+                            "failed"
+                            "cancelled"
+                            "expired"
+                        ]
+                        let others = [
+                            "processing"
+                            "requires_merchant_action"
+                            "requires_capture"
+                            "partially_captured"
+                            "partially_captured_and_capturable"
+                            "partially_authorized_and_requires_capture"
+                            "partially_captured_and_processing"
+                            "cancelled_post_capture"
+                            "conflicted"
+                            "review"
+                            "a status of next year"
+                        ]
+                        let over = start + Alarm.patience PaymentUndecided
+                        for status in waitsForTheBuyer @ others do
+                            do!
+                                scene.Execute
+                                    $"update payments set provider_status = '{status}', created_at = '{start:u}', due_at = '{start:u}'"
+                            let! before = raised scene (over.AddSeconds -1.)
+                            Expect.isEmpty before $"{status}: not yet"
+                            let! ringing = raised scene (over.AddSeconds 1.)
+                            let expected =
+                                if List.contains status others then
+                                    [ "payment_undecided" ]
+                                else
+                                    []
+                            Expect.equal [ for word, _, _ in ringing -> word ] expected status
+                    })
             play "refunds, in every state" off (fun scene ->
                 task {
                     let! order = scene.Order()
@@ -363,6 +406,29 @@ let tests =
                         let! said = ready scene
                         Expect.isFalse (said.Contains "refuses our credentials") said
                     })
+        play "401 from Hyperswitch stands on the refund until it has an answer" off (fun scene ->
+            task {
+                let! order = scene.PaidOrder()
+                scene.World.Faults.Add(
+                    Fault(
+                        "hyperswitch.*",
+                        FaultMode.ErrorBefore,
+                        Status = 401,
+                        Code = "IR_01",
+                        Message = "API key invalid"
+                    )
+                )
+                let! answer = scene.Refund(order, "")
+                Expect.equal answer.Status 202 "nobody knows"
+                let! refund = scene.Get $"""/api/v1/refunds/{answer.Text "id"}"""
+                Expect.equal (refund.Body.GetProperty "failure" |> text "code") "401" "what it said"
+                let! said = ready scene
+                Expect.stringContains said "hyperswitch refuses our credentials" "and in readiness"
+                scene.World.Faults.Clear()
+                do! scene.RefundIs(answer.Text "id", "succeeded")
+                let! refund = scene.Get $"""/api/v1/refunds/{answer.Text "id"}"""
+                Expect.equal (text "failure" refund.Body) "" "it has an answer"
+            })
         play
             "a host whose key is refused says so in its log, with the transfer and what happens next"
             off

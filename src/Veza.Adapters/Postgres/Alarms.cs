@@ -112,13 +112,13 @@ public sealed class Alarms(NpgsqlDataSource database, TimeProvider clock)
                 """,
                 Patient(Alarm.RefundUndecided)
             ),
-            // A buyer who never pays is no alarm; a payment whose end nobody tells is.
+            // A buyer who never pays is no alarm; a payment whose end nobody tells is, in whatever status it stands.
             (
                 Alarm.PaymentUndecided,
                 """
                 created_at, payment_id from payments where due_at is not null and created_at <= $1 and $2 >= $1
-                    and (provider_status is null or provider_status in ('processing', 'conflicted', 'review',
-                        'requires_merchant_action', 'requires_capture'))
+                    and coalesce(provider_status, '') not in ('requires_payment_method', 'requires_confirmation',
+                        'requires_customer_action', 'failed', 'cancelled', 'expired')
                 """,
                 Patient(Alarm.PaymentUndecided)
             ),
