@@ -42,13 +42,19 @@ static class Composition
         ConsolePages.AddTo(builder.Services);
         Observability.AddTelemetry(builder);
 
+        builder.Services.ConfigureHttpJsonOptions(options =>
+            options.SerializerOptions.Encoder = JsonStyle.Encoder
+        );
+
         var app = builder.Build();
+        app.UseHead();
         app.UseCorrelation();
         app.UseMiddleware<FaultGate>();
         app.UseStatusCodePages(context => AnswerBare(context.HttpContext));
         app.UseRouting();
         ConsolePages.Use(app);
         app.UseMiddleware<ApiGate>();
+        app.UseMiddleware<PathGate>();
         app.UseMiddleware<IdempotencyGate>();
         app.UseMiddleware<AuditGate>();
         SellersApi.Map(app);
@@ -67,7 +73,9 @@ static class Composition
         StripeWebhook.Map(app);
         HealthApi.Map(app);
         DocumentApi.Map(app);
-        app.MapPrometheusScrapingEndpoint("/metrics").WithMetadata(new HttpMethodMetadata(["GET"]));
+        app.MapPrometheusScrapingEndpoint("/metrics")
+            .WithMetadata(new HttpMethodMetadata(["GET"]))
+            .ShortCircuit();
         ConsolePages.Map(app);
         return app;
     }
@@ -240,10 +248,19 @@ static class Composition
         context.Response.StatusCode switch
         {
             404 => Problem.NotFound("resource").ExecuteAsync(context),
-            405 => Problem
-                .Of(405, "method_not_allowed", "This path does not take this method.")
-                .ExecuteAsync(context),
+            405 => NotAllowed(context).ExecuteAsync(context),
             415 => Problem.Of(415, "unsupported_media_type", "Send application/json.").ExecuteAsync(context),
             _ => Task.CompletedTask,
         };
+
+    static IResult NotAllowed(HttpContext context)
+    {
+        var allowed = context.Response.Headers.Allow.ToString();
+        if (allowed.Contains(HttpMethods.Get, StringComparison.Ordinal))
+        {
+            context.Response.Headers.Allow = $"{allowed}, {HttpMethods.Head}";
+        }
+
+        return Problem.Of(405, "method_not_allowed", "This path does not take this method.");
+    }
 }

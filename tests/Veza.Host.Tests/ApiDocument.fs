@@ -55,6 +55,9 @@ let fault (verb: string) (path: string) status (contentType: string) (body: stri
         | true, operation ->
             match operation.Responses.TryGetValue(string status) with
             | false, _ -> $"{operation.OperationId} does not answer {status}"
+            | true, _ when status = 400 && contentType = "" && body = "" ->
+                // The server itself could not read the request's line or a header.
+                null
             | true, response ->
                 let response = response.ActualResponse
                 let code =

@@ -117,11 +117,16 @@ type Scene
     member _.Key role = keys[role]
     member _.Http = http
 
-    member _.Send(verb: string, path: string, body: string, headers: (string * string) list) =
+    member scene.Send(verb: string, path: string, body: string, headers: (string * string) list) =
+        scene.SendBytes(verb, path, Encoding.UTF8.GetBytes body, headers)
+
+    member _.SendBytes(verb: string, path: string, body: byte[], headers: (string * string) list) =
         task {
             use request = new HttpRequestMessage(HttpMethod verb, path)
-            if body <> "" then
-                request.Content <- new StringContent(body, Encoding.UTF8, "application/json")
+            if body.Length > 0 then
+                let content = new ByteArrayContent(body)
+                content.Headers.ContentType <- Headers.MediaTypeHeaderValue "application/json"
+                request.Content <- content
             for name, value in headers do
                 request.Headers.TryAddWithoutValidation(name, value) |> ignore
             use! response = http.SendAsync request
@@ -150,6 +155,19 @@ type Scene
     member scene.Webhook(body: string) =
         let signature = Signatures.Hyperswitch(body, sandbox.World.Wiring.HyperswitchSecret)
         scene.Send("POST", "/webhooks/hyperswitch", body, [ "X-Webhook-Signature-512", signature ])
+
+    /// To the byte, signed as each of the two signs.
+    member scene.WebhookOf(provider: string, body: byte[]) =
+        let wiring = sandbox.World.Wiring
+        scene.SendBytes(
+            "POST",
+            "/webhooks/" + provider,
+            body,
+            [
+                "X-Webhook-Signature-512", Signatures.Hyperswitch(body, wiring.HyperswitchSecret)
+                "Stripe-Signature", Signatures.Stripe(body, wiring.StripeSecret, DateTimeOffset.UtcNow)
+            ]
+        )
 
     member _.Execute(sql) = Databases.execute connectionString sql
     member _.Scalar<'t>(sql) = Databases.scalar<'t> connectionString sql

@@ -139,7 +139,7 @@ public static class HyperswitchJson
         parent.ValueKind == JsonValueKind.Object
         && parent.TryGetProperty(name, out var value)
         && value.ValueKind == JsonValueKind.String
-            ? value.GetString()
+            ? Texts.Kept(value)
             : null;
 
     internal static long Number(JsonElement parent, string name) =>

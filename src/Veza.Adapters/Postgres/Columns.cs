@@ -12,6 +12,8 @@ sealed class Columns<TRow>(NpgsqlBatchCommand command, IReadOnlyList<TRow> rows)
 
     public Columns<TRow> Text(Func<TRow, string?> read) => Add(NpgsqlDbType.Text, read);
 
+    public Columns<TRow> Bytes(Func<TRow, byte[]?> read) => Add(NpgsqlDbType.Bytea, read);
+
     public Columns<TRow> Integer(Func<TRow, int> read) => Add(NpgsqlDbType.Integer, read);
 
     public Columns<TRow> Flag(Func<TRow, bool> read) => Add(NpgsqlDbType.Boolean, read);

@@ -17,8 +17,9 @@ sealed class Inbox(NpgsqlDataSource database)
         await using var batch = new NpgsqlBatch(connection);
         var command = new NpgsqlBatchCommand(
             """
-            insert into webhook_events (provider, event_id, type, object_id, body, source, correlation, received_at)
-            select c.*, $8 from unnest($1, $2, $3, $4, $5, $6, $7) as c
+            insert into webhook_events (provider, event_id, type, object_id, body, source, correlation, body_bytes,
+                received_at)
+            select c.*, $9 from unnest($1, $2, $3, $4, $5, $6, $7, $8) as c
             on conflict (provider, event_id) do nothing
             """
         );
@@ -29,7 +30,8 @@ sealed class Inbox(NpgsqlDataSource database)
             .Text(received => received.ObjectId)
             .Text(received => received.Body)
             .Text(received => received.FromList ? "list" : "webhook")
-            .Text(received => received.Correlation);
+            .Text(received => received.Correlation)
+            .Bytes(received => received.Bytes);
         command.Parameters.Add(Reading.At(now));
         batch.BatchCommands.Add(command);
         return await batch.ExecuteNonQueryAsync(cancellation);

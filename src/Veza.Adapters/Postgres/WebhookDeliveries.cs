@@ -78,7 +78,7 @@ public sealed class WebhookDeliveries(NpgsqlDataSource database, TimeProvider cl
                     ? [row.GetFieldValue<byte[]>(2)]
                     : [row.GetFieldValue<byte[]>(2), row.GetFieldValue<byte[]>(3)],
                 row.GetInt64(4),
-                row.GetString(5),
+                JsonStyle.Compact(row.GetString(5)),
                 row.GetInt32(6)
             ),
             cancellation

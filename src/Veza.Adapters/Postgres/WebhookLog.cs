@@ -64,7 +64,11 @@ public sealed class WebhookLog(NpgsqlDataSource database)
     public async Task<string?> Find(long id, CancellationToken cancellation)
     {
         await using var command = database.CreateCommand(
-            $"select json_build_object({Columns}, 'body', body)::text from webhook_events where seq = $1"
+            $"""
+            select json_build_object({Columns}, 'body', body,
+                'body_base64', translate(encode(body_bytes, 'base64'), E'\n', ''))::text
+            from webhook_events where seq = $1
+            """
         );
         command.Parameters.AddWithValue(id);
         return await command.ExecuteScalarAsync(cancellation) as string;

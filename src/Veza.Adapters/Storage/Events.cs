@@ -12,6 +12,9 @@ public sealed record ReceivedEvent(
 )
 {
     public string? Correlation { get; init; } = Storage.Correlation.Current;
+
+    /// <summary>The body to the byte where it is not UTF-8, so that its text is not all of it; else null.</summary>
+    public byte[]? Bytes { get; init; }
 }
 
 /// <summary>An event waiting for its effect.</summary>

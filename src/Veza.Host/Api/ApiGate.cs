@@ -99,22 +99,20 @@ sealed class IdempotencyGate(RequestDelegate next)
 
     public async Task Invoke(HttpContext context, IdempotentRequests requests)
     {
-        var key = context.Request.Headers[Header].ToString();
         if (
             !HttpMethods.IsPost(context.Request.Method)
             || context.GetEndpoint()?.Metadata.GetMetadata<RoleRequired>() is null
-            || key.Length == 0
+            || !context.Request.Headers.TryGetValue(Header, out var given)
         )
         {
             await next(context);
             return;
         }
 
-        if (key.Length > 255 || string.IsNullOrWhiteSpace(key))
+        var key = given.ToString();
+        if (FaultOf(key, given.Count) is { } fault)
         {
-            await Problem
-                .Invalid([new(Header, "too_long", "must have 1 to 255 characters and not be blank.")])
-                .ExecuteAsync(context);
+            await Problem.Invalid([fault]).ExecuteAsync(context);
             return;
         }
 
@@ -151,6 +149,15 @@ sealed class IdempotencyGate(RequestDelegate next)
                 break;
         }
     }
+
+    /// <summary>Who sends a key relies on it: one that is empty is not "none".</summary>
+    static FieldError? FaultOf(string key, int count) =>
+        count > 1 ? new(Header, "duplicate_field", "must not be given more than once.")
+        : string.IsNullOrWhiteSpace(key) ? new(Header, "blank", "must not be blank.")
+        : key.Length > 255 ? new(Header, "too_long", "must not be longer than 255 characters.")
+        : key.Any(char.IsControl) || key.Contains('\uFFFD')
+            ? new(Header, "not_a_text", "must be text in UTF-8, without control characters.")
+        : null;
 
     async Task Answer(HttpContext context, IdempotentRequests requests, Guid caller, string key)
     {

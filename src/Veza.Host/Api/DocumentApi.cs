@@ -22,7 +22,9 @@ static class DocumentApi
 
     public static void Map(IEndpointRouteBuilder routes)
     {
-        routes.MapGet("/openapi/v1.json", () => Results.Bytes(Bytes.Value, "application/json"));
+        routes
+            .MapGet("/openapi/v1.json", () => Results.Bytes(Bytes.Value, "application/json"))
+            .ShortCircuit();
         routes.MapGet("/docs", () => new RazorComponentResult<ApiDocs>(new { Document = Read.Value }));
     }
 }

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text;
+using Veza.Adapters;
 using Veza.Adapters.Postgres;
 
 namespace Veza.Host.Api;
@@ -40,6 +41,11 @@ sealed class EventsApi(
         if (query.Refusal() is { } refusal)
         {
             return refusal;
+        }
+
+        if (context.IsHead())
+        {
+            return Results.Text("", "text/event-stream");
         }
 
         if (Interlocked.Increment(ref streams) > settings.EventStreams)
@@ -127,7 +133,7 @@ sealed class EventsApi(
         {
             text.Append(
                 CultureInfo.InvariantCulture,
-                $"id: {change.Sequence}\nevent: {change.Type}\ndata: {change.Json}\n\n"
+                $"id: {change.Sequence}\nevent: {change.Type}\ndata: {JsonStyle.Compact(change.Json)}\n\n"
             );
         }
 

@@ -1,27 +1,30 @@
 using System.Text.Json;
+using Veza.Adapters;
 using Veza.Domain;
 
 namespace Veza.Host.Api;
 
 /// <summary>
 /// Reads the fields of a JSON object and collects everything that is wrong with them, so that a caller hears of
-/// all faults at once. Fields nobody asked for are faults too.
+/// all faults at once. Fields nobody asked for are faults too. An optional field may be left out; null is another thing,
+/// and refused: what is meant by it would have to be guessed, and a guess may move money.
 /// </summary>
 sealed class Fields
 {
-    readonly JsonElement element;
+    /// <summary>Null if it is no object.</summary>
+    readonly Dictionary<string, JsonElement>? members;
     readonly string path;
     readonly List<FieldError> errors;
     readonly HashSet<string> asked = [];
 
-    public Fields(JsonElement element)
-        : this(element, "", []) { }
+    public Fields(JsonElement element, List<FieldError> errors)
+        : this(element, "", errors) { }
 
     Fields(JsonElement element, string path, List<FieldError> errors)
     {
-        this.element = element;
         this.path = path;
         this.errors = errors;
+        members = element.ValueKind == JsonValueKind.Object ? JsonBody.Members(element) : null;
     }
 
     public List<FieldError> Errors => errors;
@@ -42,7 +45,14 @@ sealed class Fields
     }
 
     public string? OptionalText(string name, int most = 255) =>
+        Optional(name) is { } value ? TextOf(name, value, most) : null;
+
+    /// <summary>Words that only people read: there, null says nothing, as leaving them out does.</summary>
+    public string? TextOrNull(string name, int most = 255) =>
         Find(name) is { } value ? TextOf(name, value, most) : null;
+
+    /// <summary>Whether it stands there, be it as null.</summary>
+    public bool IsGiven(string name) => members?.ContainsKey(name) == true;
 
     public long Integer(string name, long least, long most)
     {
@@ -56,11 +66,15 @@ sealed class Fields
     }
 
     public long? OptionalInteger(string name, long least, long most) =>
+        Optional(name) is { } value ? IntegerOf(name, value, least, most) : null;
+
+    /// <summary>For the few fields in which null has a meaning of its own.</summary>
+    public long? IntegerOrNull(string name, long least, long most) =>
         Find(name) is { } value ? IntegerOf(name, value, least, most) : null;
 
     public bool? OptionalFlag(string name)
     {
-        if (Find(name) is not { } value)
+        if (Optional(name) is not { } value)
         {
             return null;
         }
@@ -76,18 +90,19 @@ sealed class Fields
 
     public DateTimeOffset? OptionalTime(string name)
     {
-        if (Find(name) is not { } value)
+        if (Optional(name) is not { } value)
         {
             return null;
         }
 
-        if (value.ValueKind == JsonValueKind.String && value.TryGetDateTimeOffset(out var time))
+        var text = value.ValueKind == JsonValueKind.String ? Texts.Exact(value) : "";
+        var time = text is null ? null : Times.Parse(text);
+        if (text is not null && time is null)
         {
-            return time.ToUniversalTime();
+            Fault(name, "not_a_time", $"{name} {Times.Rule}");
         }
 
-        Fault(name, "not_a_time", $"{name} must be an RFC 3339 time.");
-        return null;
+        return time;
     }
 
     public Currency? Currency(string name)
@@ -107,29 +122,14 @@ sealed class Fields
                 );
     }
 
-    public IReadOnlyList<Guid>? OptionalIds(string name, int most) =>
-        OptionalList(
-            name,
-            most,
-            "ids",
-            (place, item) =>
-            {
-                if (item.ValueKind == JsonValueKind.String && item.TryGetGuid(out var id))
-                {
-                    return id;
-                }
-
-                Fault(place, "not_an_id", "must be an id (UUID).");
-                return Guid.Empty;
-            }
-        );
+    public IReadOnlyList<Guid>? OptionalIds(string name, int most) => OptionalList(name, most, "ids", IdOf);
 
     public IReadOnlyList<string>? OptionalTexts(string name, int most) =>
         OptionalList(name, most, "strings", (place, item) => TextOf(place, item, 255) ?? "");
 
     IReadOnlyList<T>? OptionalList<T>(string name, int most, string what, Func<string, JsonElement, T> read)
     {
-        if (Find(name) is not { } value)
+        if (Optional(name) is not { } value)
         {
             return null;
         }
@@ -149,18 +149,12 @@ sealed class Fields
 
     public Guid Id(string name)
     {
-        if (Find(name) is not { } value)
+        if (Find(name) is { } value)
         {
-            Fault(name, "required", $"{name} is required.");
-            return Guid.Empty;
+            return IdOf(name, value);
         }
 
-        if (value.ValueKind == JsonValueKind.String && value.TryGetGuid(out var id))
-        {
-            return id;
-        }
-
-        Fault(name, "not_an_id", $"{name} must be an id (UUID).");
+        Fault(name, "required", $"{name} is required.");
         return Guid.Empty;
     }
 
@@ -199,25 +193,91 @@ sealed class Fields
     }
 
     public string? OptionalOneOf(string name, IReadOnlyList<string> words) =>
-        Find(name) is null ? null : OneOf(name, words);
+        Optional(name) is null ? null : OneOf(name, words);
 
     public Fields? Object(string name)
     {
-        if (Find(name) is null)
+        if (Find(name) is { } value)
         {
-            Fault(name, "required", $"{name} is required.");
+            return ObjectOf(name, value);
         }
 
-        return OptionalObject(name);
+        Fault(name, "required", $"{name} is required.");
+        return null;
     }
 
-    public Fields? OptionalObject(string name)
+    public Fields? OptionalObject(string name) => Optional(name) is { } value ? ObjectOf(name, value) : null;
+
+    /// <summary>Strings by name, as Stripe's and Hyperswitch's metadata: at most 50, names of 40, values of 500.</summary>
+    public string Metadata(string name)
     {
-        if (Find(name) is not { } value)
+        if (Find(name) is not { } value || ObjectOf(name, value) is not { } entries)
         {
-            return null;
+            return "{}";
         }
 
+        foreach (var (entry, said) in entries.members!)
+        {
+            if (said.ValueKind != JsonValueKind.String || Texts.Exact(said) is { Length: > 500 })
+            {
+                entries.Fault(entry, "not_a_text", "must be a string of at most 500 characters.");
+            }
+
+            if (entry.Length is 0 or > 40)
+            {
+                entries.Fault(entry, "name_too_long", "must have a name of 1 to 40 characters.");
+            }
+        }
+
+        if (entries.members.Count > 50)
+        {
+            Fault(name, "too_many", $"{name} must not have more than 50 entries.");
+        }
+
+        return value.GetRawText();
+    }
+
+    /// <summary>Call when everything known has been asked for.</summary>
+    public void RefuseOthers()
+    {
+        if (members is null)
+        {
+            errors.Add(new(path.TrimEnd('.'), "not_an_object", "must be a JSON object."));
+            return;
+        }
+
+        foreach (var name in members.Keys.Where(name => !asked.Contains(name)))
+        {
+            Fault(name, "unknown_field", $"there is no field '{name}' here.");
+        }
+    }
+
+    /// <summary>Nothing where it is null, which for a required field is as good as missing.</summary>
+    JsonElement? Find(string name)
+    {
+        asked.Add(name);
+        return members?.TryGetValue(name, out var value) == true && value.ValueKind != JsonValueKind.Null
+            ? value
+            : null;
+    }
+
+    JsonElement? Optional(string name)
+    {
+        if (Find(name) is { } value)
+        {
+            return value;
+        }
+
+        if (IsGiven(name))
+        {
+            Fault(name, "is_null", $"{name} must not be null: leave it out, or say what it is to be.");
+        }
+
+        return null;
+    }
+
+    Fields? ObjectOf(string name, JsonElement value)
+    {
         if (value.ValueKind == JsonValueKind.Object)
         {
             return new Fields(value, $"{path}{name}.", errors);
@@ -227,62 +287,15 @@ sealed class Fields
         return null;
     }
 
-    /// <summary>Strings by name, as Stripe's and Hyperswitch's metadata: at most 50, names of 40, values of 500.</summary>
-    public string Metadata(string name)
+    Guid IdOf(string name, JsonElement value)
     {
-        if (OptionalObject(name) is not { } fields)
+        var text = value.ValueKind == JsonValueKind.String ? Texts.Exact(value) : "";
+        if (!Guid.TryParseExact(text, "D", out var id) && text is not null)
         {
-            return "{}";
+            Fault(name, "not_an_id", $"{name} must be an id (UUID).");
         }
 
-        foreach (var property in fields.element.EnumerateObject())
-        {
-            if (property.Value.ValueKind != JsonValueKind.String || property.Value.GetString()!.Length > 500)
-            {
-                fields.Fault(property.Name, "not_a_text", "must be a string of at most 500 characters.");
-            }
-
-            if (property.Name.Length is 0 or > 40)
-            {
-                fields.Fault(property.Name, "name_too_long", "must have a name of 1 to 40 characters.");
-            }
-        }
-
-        if (fields.element.EnumerateObject().Count() > 50)
-        {
-            Fault(name, "too_many", $"{name} must not have more than 50 entries.");
-        }
-
-        return fields.element.GetRawText();
-    }
-
-    /// <summary>Call when everything known has been asked for.</summary>
-    public void RefuseOthers()
-    {
-        if (element.ValueKind != JsonValueKind.Object)
-        {
-            errors.Add(new(path.TrimEnd('.'), "not_an_object", "must be a JSON object."));
-            return;
-        }
-
-        foreach (var property in element.EnumerateObject())
-        {
-            if (!asked.Contains(property.Name))
-            {
-                Fault(property.Name, "unknown_field", $"there is no field '{property.Name}' here.");
-            }
-        }
-    }
-
-    JsonElement? Find(string name)
-    {
-        asked.Add(name);
-        return
-            element.ValueKind == JsonValueKind.Object
-            && element.TryGetProperty(name, out var value)
-            && value.ValueKind != JsonValueKind.Null
-            ? value
-            : null;
+        return id;
     }
 
     string? TextOf(string name, JsonElement value, int most)
@@ -293,7 +306,12 @@ sealed class Fields
             return null;
         }
 
-        var text = value.GetString()!;
+        if (Texts.Exact(value) is not { } text)
+        {
+            // Told when the body was read.
+            return null;
+        }
+
         if (string.IsNullOrWhiteSpace(text))
         {
             Fault(name, "blank", $"{name} must not be blank.");
@@ -303,12 +321,6 @@ sealed class Fields
         if (text.Length > most)
         {
             Fault(name, "too_long", $"{name} must not be longer than {most} characters.");
-            return null;
-        }
-
-        if (text.Contains('\0', StringComparison.Ordinal))
-        {
-            Fault(name, "not_a_text", $"{name} must not contain the character U+0000.");
             return null;
         }
 

@@ -5,12 +5,15 @@ using Veza.Host.Workers;
 
 namespace Veza.Host.Api;
 
+/// <summary>
+/// Answered before anything looks at keys, sessions or the database: whether the process lives depends on nothing else.
+/// </summary>
 static class HealthApi
 {
     public static void Map(IEndpointRouteBuilder routes)
     {
-        routes.MapGet("/health/live", () => Results.Json(new { status = "live" }));
-        routes.MapGet("/health/ready", Ready);
+        routes.MapGet("/health/live", () => Requests.Json(new { status = "live" })).ShortCircuit();
+        routes.MapGet("/health/ready", Ready).ShortCircuit();
     }
 
     /// <summary>Says what is wrong, and 503 as long as requests cannot be served.</summary>
@@ -68,14 +71,14 @@ static class HealthApi
                     + $"since {refused.Since:u}: {refused.Message}"
                 )
         );
-        return Results.Json(
+        return Requests.Json(
             new
             {
                 status = serving ? "ready" : "not_ready",
                 problems,
                 oldest_seconds = gauges.OldestSeconds(),
             },
-            statusCode: serving ? 200 : 503
+            serving ? 200 : 503
         );
     }
 }

@@ -19,7 +19,7 @@ static class PaymentsApi
     {
         var fields = await context.Request.ReadFields(cancellation);
         var order = fields.Id("order_id");
-        var returnUrl = fields.OptionalText("return_url", 2048);
+        var returnUrl = fields.TextOrNull("return_url", 2048);
         if (returnUrl is not null && !Uri.TryCreate(returnUrl, UriKind.Absolute, out _))
         {
             fields.Fault("return_url", "not_an_address", "return_url must be an absolute address.");
@@ -34,14 +34,14 @@ static class PaymentsApi
         switch (await desk.Pay(order, returnUrl, context.Caller().Actor, cancellation))
         {
             case PaymentAnswer.Open open:
-                return Results.Json(
+                return Requests.Json(
                     new
                     {
                         payment_id = open.PaymentId,
                         client_secret = open.ClientSecret,
                         status = open.Status,
                     },
-                    statusCode: 201
+                    201
                 );
             case PaymentAnswer.Refused refused:
                 return Problem.Of(
@@ -78,7 +78,7 @@ static class PaymentsApi
     {
         var fields = await context.Request.ReadFields(cancellation);
         var order = fields.Id("order_id");
-        var reason = fields.OptionalText("reason");
+        var reason = fields.TextOrNull("reason");
         var amount = fields.OptionalInteger("amount", 1, Minor.most);
         var lines = fields.OptionalIds("lines", 100);
         if (amount is not null && lines is not null)
@@ -106,14 +106,8 @@ static class PaymentsApi
         );
         return answer switch
         {
-            RefundAnswer.Taken taken => Results.Json(
-                new { id = taken.Id, status = taken.Status },
-                statusCode: 201
-            ),
-            RefundAnswer.InDoubt doubt => Results.Json(
-                new { id = doubt.Id, status = "pending" },
-                statusCode: 202
-            ),
+            RefundAnswer.Taken taken => Requests.Json(new { id = taken.Id, status = taken.Status }, 201),
+            RefundAnswer.InDoubt doubt => Requests.Json(new { id = doubt.Id, status = "pending" }, 202),
             RefundAnswer.Refused refused => Problem.Of(
                 422,
                 "provider_refused",

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using Veza.Adapters;
 
 namespace Veza.Host.Api;
 
@@ -42,7 +43,11 @@ static class Problem
             body[name] = value;
         }
 
-        return Results.Text(body.ToJsonString(), "application/problem+json", statusCode: status);
+        return Results.Text(
+            body.ToJsonString(JsonStyle.Options),
+            "application/problem+json",
+            statusCode: status
+        );
     }
 
     public static IResult Invalid(IReadOnlyList<FieldError> errors) =>
@@ -69,7 +74,7 @@ static class Problem
                 "bad_request",
                 "The request could not be read."
             ),
-            JsonException => Of(400, "invalid_json", "The body is not a JSON object."),
+            JsonException => Of(400, "invalid_json", "The body is not a JSON object in UTF-8."),
             Npgsql.NpgsqlException { IsTransient: true } => Of(
                 503,
                 "database_unavailable",

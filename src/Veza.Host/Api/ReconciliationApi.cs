@@ -1,3 +1,4 @@
+using Veza.Adapters;
 using Veza.Adapters.Postgres;
 using Veza.Host.Reconciling;
 using Veza.Host.Workers;
@@ -30,7 +31,8 @@ static class ReconciliationApi
                 since = alarm.Since,
                 example = alarm.Example,
                 runbook = alarm.Runbook,
-            })
+            }),
+            JsonStyle.Options
         );
         return Requests.Json($$"""{"last_run":{{last}},"alarms":{{raised}},"stripe_events":{{walk}}}""");
     }

@@ -3,6 +3,8 @@ using System.Diagnostics.CodeAnalysis;
 using System.Globalization;
 using System.Text.Json;
 using System.Text.RegularExpressions;
+using Microsoft.AspNetCore.WebUtilities;
+using Veza.Adapters;
 using Veza.Adapters.Postgres;
 
 namespace Veza.Host.Api;
@@ -10,12 +12,9 @@ namespace Veza.Host.Api;
 /// <summary>Reading bodies and list parameters, and writing what the store wrote as JSON.</summary>
 static partial class Requests
 {
-    /// <exception cref="JsonException">It is not JSON, or not an object.</exception>
-    public static async Task<Fields> ReadFields(this HttpRequest request, CancellationToken cancellation)
-    {
-        using var document = await JsonDocument.ParseAsync(request.Body, default, cancellation);
-        return FieldsOf(document);
-    }
+    /// <exception cref="JsonException">It is not JSON in UTF-8, or not an object.</exception>
+    public static async Task<Fields> ReadFields(this HttpRequest request, CancellationToken cancellation) =>
+        JsonBody.Read(await request.ReadBody(cancellation));
 
     /// <summary>An empty body counts as an object without fields.</summary>
     public static async Task<Fields> ReadOptionalFields(
@@ -23,18 +22,26 @@ static partial class Requests
         CancellationToken cancellation
     )
     {
-        var body = await Webhooks.Reception.ReadBody(request, cancellation);
-        using var document = JsonDocument.Parse(body.IsEmpty ? "{}"u8.ToArray() : body);
-        return FieldsOf(document);
+        var body = await request.ReadBody(cancellation);
+        return JsonBody.Read(body.IsEmpty ? "{}"u8.ToArray() : body);
     }
 
-    static Fields FieldsOf(JsonDocument document) =>
-        document.RootElement.ValueKind == JsonValueKind.Object
-            ? new Fields(document.RootElement.Clone())
-            : throw new JsonException();
+    public static async Task<ReadOnlyMemory<byte>> ReadBody(
+        this HttpRequest request,
+        CancellationToken cancellation
+    )
+    {
+        // What a caller says of its length is no reason to believe it.
+        using var buffer = new MemoryStream((int)Math.Min(request.ContentLength ?? 4096, 64 * 1024));
+        await request.Body.CopyToAsync(buffer, cancellation);
+        return buffer.TryGetBuffer(out var bytes) ? bytes : buffer.ToArray();
+    }
 
     public static IResult Json(string json, int status = 200) =>
-        Results.Text(json, "application/json", statusCode: status);
+        Results.Text(JsonStyle.Compact(json), "application/json", statusCode: status);
+
+    public static IResult Json(object value, int status = 200) =>
+        Json(JsonSerializer.Serialize(value, JsonStyle.Options), status);
 
     public static IResult JsonOr404(string? json, string what) =>
         json is null ? Problem.NotFound(what) : Json(json);
@@ -95,6 +102,7 @@ sealed class ListQuery
         query = request.Query;
         headers = request.Headers;
         Limit = 20;
+        CheckTexts(request.QueryString.Value);
         if (!isPaged)
         {
             return;
@@ -138,6 +146,23 @@ sealed class ListQuery
         }
 
         return text;
+    }
+
+    public DateTimeOffset? Time(string name)
+    {
+        var text = Text(name);
+        if (text is null)
+        {
+            return null;
+        }
+
+        if (Times.Parse(text) is { } time)
+        {
+            return time;
+        }
+
+        errors.Add(new(name, "not_a_time", Times.Rule));
+        return null;
     }
 
     public Guid? Id(string name)
@@ -204,10 +229,32 @@ sealed class ListQuery
     {
         errors.AddRange(
             query
+                .Where(given => given.Value.Count > 1)
+                .Select(given => new FieldError(
+                    given.Key,
+                    "duplicate_field",
+                    "must not be given more than once."
+                ))
+        );
+        errors.AddRange(
+            query
                 .Keys.Where(name => !asked.Contains(name))
                 .Select(name => new FieldError(name, "unknown_parameter", "there is no such parameter here."))
         );
         return errors.Count > 0 ? Problem.Invalid(errors) : null;
+    }
+
+    /// <summary>The server reads what is no UTF-8 as if it had been spelled out.</summary>
+    void CheckTexts(string? written)
+    {
+        foreach (var given in new QueryStringEnumerable(written))
+        {
+            var name = PercentEncoding.DecodeQuery(given.EncodedName.Span);
+            if (name is null || PercentEncoding.DecodeQuery(given.EncodedValue.Span) is null)
+            {
+                errors.Add(new(name ?? "query", "not_a_text", PercentEncoding.Rule));
+            }
+        }
     }
 
     byte[]? Cursor(int length)

@@ -43,7 +43,7 @@ static class TransfersApi
     )
     {
         var fields = await context.Request.ReadOptionalFields(cancellation);
-        var note = fields.OptionalText("note", 1000);
+        var note = fields.TextOrNull("note", 1000);
         return await Tell(
             id,
             TransferSignal.RetryRequested,

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text.Json.Nodes;
+using Veza.Adapters;
 using Veza.Adapters.Postgres;
 using Veza.Host.Workers;
 
@@ -34,7 +35,7 @@ static class WebhookEndpointsApi
     {
         var fields = await context.Request.ReadFields(cancellation);
         var url = Address(fields, fields.Text("url", 2048), settings);
-        var description = fields.OptionalText("description", 1000);
+        var description = fields.TextOrNull("description", 1000);
         var types = EventTypes(fields) ?? ["*"];
         fields.RefuseOthers();
         if (fields.Errors.Count > 0)
@@ -255,7 +256,7 @@ static class WebhookEndpointsApi
         var json = JsonNode.Parse(found)!.AsObject();
         json["secret"] = secret;
         context.Response.Headers.ETag = Preconditions.Tag(json["version"]!.GetValue<int>());
-        return Requests.Json(json.ToJsonString(), status);
+        return Requests.Json(json.ToJsonString(JsonStyle.Options), status);
     }
 
     static async Task<IResult> MissingOrChanged(

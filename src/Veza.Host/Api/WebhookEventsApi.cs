@@ -119,7 +119,7 @@ static class WebhookEventsApi
             wakes.Inbox.Tap();
         }
 
-        return Results.Json(
+        return Requests.Json(
             new
             {
                 matched,

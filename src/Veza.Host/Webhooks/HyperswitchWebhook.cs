@@ -19,6 +19,7 @@ static class HyperswitchWebhook
         Reception.Receive(
             context,
             new Sender(
+                "hyperswitch",
                 "HYPERSWITCH_WEBHOOK_SECRET",
                 settings.HyperswitchWebhookSecrets,
                 "X-Webhook-Signature-512",
@@ -35,17 +36,17 @@ static class HyperswitchWebhook
             cancellation
         );
 
-    static ReceivedEvent Read(JsonElement root, ReadOnlyMemory<byte> body)
+    static ReceivedEvent Read(JsonElement root)
     {
         var about = Reception.Inner(Reception.Inner(root, "content"), "object");
         return new ReceivedEvent(
             "hyperswitch",
-            HyperswitchJson.OptionalText(root, "event_id") ?? Reception.NameOf(body.Span),
-            HyperswitchJson.OptionalText(root, "event_type") ?? "unknown",
+            HyperswitchJson.OptionalText(root, "event_id") ?? "",
+            HyperswitchJson.OptionalText(root, "event_type") ?? "",
             HyperswitchJson.OptionalText(about, "refund_id")
                 ?? HyperswitchJson.OptionalText(about, "payment_id")
                 ?? "",
-            root.GetRawText()
+            ""
         );
     }
 }

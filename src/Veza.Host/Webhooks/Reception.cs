@@ -1,4 +1,6 @@
+using System.Text;
 using System.Text.Json;
+using System.Text.Unicode;
 using Npgsql;
 using Veza.Adapters.Postgres;
 using Veza.Adapters.Storage;
@@ -29,14 +31,15 @@ sealed class Intake(IStore store, Wakes wakes, TimeProvider clock) : IAsyncDispo
 /// <summary>What differs between the providers' webhooks.</summary>
 /// <param name="SecretSetting">The setting without which nothing can be told from a forgery.</param>
 /// <param name="Unlike">How a signature can be wrong.</param>
-/// <param name="Read">An event of an unknown shape is kept too: it gets a name and the type "unknown".</param>
+/// <param name="Read">What it is about, as far as it says so.</param>
 sealed record Sender(
+    string Provider,
     string SecretSetting,
     IReadOnlyList<byte[]> Secrets,
     string SignatureHeader,
     string Unlike,
     Func<ReadOnlyMemory<byte>, string, bool> IsGenuine,
-    Func<JsonElement, ReadOnlyMemory<byte>, ReceivedEvent> Read
+    Func<JsonElement, ReceivedEvent> Read
 );
 
 /// <summary>How every webhook is received: verified over the raw bytes, recorded, answered; nothing else.</summary>
@@ -58,7 +61,7 @@ static class Reception
             );
         }
 
-        var body = await ReadBody(context.Request, cancellation);
+        var body = await context.Request.ReadBody(cancellation);
         if (!sender.IsGenuine(body, context.Request.Headers[sender.SignatureHeader].ToString()))
         {
             return Problem.Of(401, "signature_invalid", $"{sender.SignatureHeader} is {sender.Unlike}.");
@@ -69,21 +72,52 @@ static class Reception
             : Problem.Of(400, "invalid_json", "The body is not a JSON object.");
     }
 
-    /// <summary>Only what is not a JSON object at all is turned away.</summary>
+    /// <summary>
+    /// Only what is not a JSON object at all is turned away. Whatever else is wrong with an event, it is kept to the byte,
+    /// under a name of its own where it has none that can be kept, and of the type "unknown" where it does not say.
+    /// </summary>
     static ReceivedEvent? Read(ReadOnlyMemory<byte> body, Sender sender)
     {
+        var text = Encoding.UTF8.GetString(body.Span);
         try
         {
-            using var document = JsonDocument.Parse(body);
-            return document.RootElement.ValueKind == JsonValueKind.Object
-                ? sender.Read(document.RootElement, body)
-                : null;
+            using var document = JsonDocument.Parse(text);
+            if (document.RootElement.ValueKind != JsonValueKind.Object)
+            {
+                return null;
+            }
+
+            var said = Said(document.RootElement, sender);
+            return said with
+            {
+                EventId = IsName(said.EventId) ? said.EventId : NameOf(body.Span),
+                Type = IsName(said.Type) ? said.Type : "unknown",
+                ObjectId = IsName(said.ObjectId) ? said.ObjectId : "",
+                Body = text,
+                Bytes = Utf8.IsValid(body.Span) ? null : body.ToArray(),
+            };
         }
         catch (JsonException)
         {
             return null;
         }
     }
+
+    static ReceivedEvent Said(JsonElement root, Sender sender)
+    {
+        try
+        {
+            return sender.Read(root);
+        }
+        catch (InvalidOperationException)
+        {
+            // A field's name holds half of a surrogate pair, so that no field can be found.
+            return new ReceivedEvent(sender.Provider, "", "", "", "");
+        }
+    }
+
+    /// <summary>Longer ones no index takes; the replacement character stands for what could not be read.</summary>
+    static bool IsName(string text) => text.Length is > 0 and <= 255 && !text.Contains('\uFFFD');
 
     /// <summary>An object within an object; nothing where either is missing or something else.</summary>
     public static JsonElement Inner(JsonElement parent, string name) =>
@@ -106,16 +140,6 @@ static class Reception
     }
 
     /// <summary>For an event without an id: the same bytes are the same event.</summary>
-    public static string NameOf(ReadOnlySpan<byte> body) =>
+    static string NameOf(ReadOnlySpan<byte> body) =>
         "sha256:" + Convert.ToHexStringLower(System.Security.Cryptography.SHA256.HashData(body));
-
-    public static async Task<ReadOnlyMemory<byte>> ReadBody(
-        HttpRequest request,
-        CancellationToken cancellation
-    )
-    {
-        using var buffer = new MemoryStream((int)(request.ContentLength ?? 4096));
-        await request.Body.CopyToAsync(buffer, cancellation);
-        return buffer.TryGetBuffer(out var bytes) ? bytes : buffer.ToArray();
-    }
 }

@@ -1,6 +1,4 @@
-using System.Text.Json;
 using Veza.Adapters;
-using Veza.Adapters.Storage;
 using Veza.Host.Workers;
 
 namespace Veza.Host.Webhooks;
@@ -23,6 +21,7 @@ static class StripeWebhook
         Reception.Receive(
             context,
             new Sender(
+                "stripe",
                 "STRIPE_WEBHOOK_SECRET",
                 settings.StripeWebhookSecrets,
                 "Stripe-Signature",
@@ -34,20 +33,9 @@ static class StripeWebhook
                         settings.StripeWebhookSecrets,
                         clock.GetUtcNow()
                     ),
-                Read
+                EventWalker.Read
             ),
             intake,
             cancellation
         );
-
-    static ReceivedEvent Read(JsonElement root, ReadOnlyMemory<byte> body)
-    {
-        var received = EventWalker.Read(root);
-        return received.EventId.Length > 0
-            ? received
-            : received with
-            {
-                EventId = Reception.NameOf(body.Span),
-            };
-    }
 }

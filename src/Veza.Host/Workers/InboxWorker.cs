@@ -148,9 +148,9 @@ sealed partial class InboxWorker(
     [LoggerMessage(LogLevel.Warning, "A batch of webhooks failed ({Why}); taking them one by one.")]
     partial void LogBatchFailed(string why);
 
-    [LoggerMessage(LogLevel.Error, "The {Provider} event {EventId} ({Type}) is quarantined: {Why}.")]
-    partial void LogQuarantined(string provider, string eventId, string type, string? why);
+    [LoggerMessage(LogLevel.Error, "The {Provider} event {Event} ({Type}) is quarantined: {Why}.")]
+    partial void LogQuarantined(string provider, string @event, string type, string? why);
 
-    [LoggerMessage(LogLevel.Error, "The event {EventId} cannot be processed and is set aside.")]
-    partial void LogPoisoned(Exception error, string eventId);
+    [LoggerMessage(LogLevel.Error, "The event {Event} cannot be processed and is set aside.")]
+    partial void LogPoisoned(Exception error, string @event);
 }

@@ -178,10 +178,10 @@ sealed partial class Inquirer(
 
     [LoggerMessage(
         LogLevel.Warning,
-        "Nobody could be asked about the event {EventId} ({Type}): {Why}. Again later."
+        "Nobody could be asked about the event {Event} ({Type}): {Why}. Again later."
     )]
-    partial void LogNoAnswer(string eventId, string type, string why);
+    partial void LogNoAnswer(string @event, string type, string why);
 
-    [LoggerMessage(LogLevel.Error, "The stripe event {EventId} ({Type}) is quarantined: {Why}.")]
-    partial void LogQuarantined(string eventId, string type, string? why);
+    [LoggerMessage(LogLevel.Error, "The stripe event {Event} ({Type}) is quarantined: {Why}.")]
+    partial void LogQuarantined(string @event, string type, string? why);
 }
