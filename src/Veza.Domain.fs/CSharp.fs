@@ -112,6 +112,8 @@ type CSharp =
             notCancellable: Func<'answer>,
             notRefundable: Func<'answer>,
             moreThanIsLeft: Func<int64, 'answer>,
+            moreThanSellersPart: Func<SellerId, int64, int64, 'answer>,
+            nothingPaid: Func<'answer>,
             unknownLine: Func<LineId, 'answer>,
             lineAlreadyRefunded: Func<LineId, 'answer>
         ) =
@@ -121,6 +123,8 @@ type CSharp =
         | NotCancellable -> notCancellable.Invoke()
         | NotRefundable -> notRefundable.Invoke()
         | OrderRefusal.MoreThanIsLeft left -> moreThanIsLeft.Invoke left
+        | MoreThanSellersPart(seller, asked, left) -> moreThanSellersPart.Invoke(seller, asked, left)
+        | NothingPaid -> nothingPaid.Invoke()
         | UnknownLine line -> unknownLine.Invoke line
         | LineAlreadyRefunded line -> lineAlreadyRefunded.Invoke line
 

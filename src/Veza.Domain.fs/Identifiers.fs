@@ -167,6 +167,16 @@ type StripeAccountId =
     static member Parse(text: string | null) =
         Name.prefixed "acct_" "a Stripe account" text |> Result.map StripeAccountId
 
+    /// One that somebody names anew. What is stored may be older than this rule.
+    static member ParseNew(text: string) =
+        match Name.prefixed "acct_" "a Stripe account" text with
+        | Ok text when
+            text.Length > 5 && text |> Seq.forall (fun c -> Char.IsAsciiLetterOrDigit c || c = '_' || c = '-')
+            ->
+            Ok(StripeAccountId text)
+        | Ok _ -> Error "A Stripe account's id has only letters, digits, - and _ after 'acct_'."
+        | Error why -> Error why
+
     member id.Value =
         let (StripeAccountId text) = id
         text

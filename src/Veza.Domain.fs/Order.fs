@@ -73,6 +73,10 @@ type OrderRefusal =
     | NotCancellable
     | NotRefundable
     | MoreThanIsLeft of Left: int64
+    /// The lines are worth more than is left of what this seller sold.
+    | MoreThanSellersPart of Seller: SellerId * Asked: int64 * Left: int64
+    /// The lines were free.
+    | NothingPaid
     | UnknownLine of Line: LineId
     | LineAlreadyRefunded of Line: LineId
 
@@ -111,7 +115,14 @@ type RefundRequest =
     | AllThatIsLeft
 
 module Order =
-    let private faultsOf (place: int) (line: Line) = [
+    let unknownSeller (place: int) (seller: string) = {
+        Field = $"lines[{place}].seller_id"
+        Code = "unknown_seller"
+        Detail = $"No seller is registered as '{seller}'."
+    }
+
+    /// What is wrong with one line, whatever the others are.
+    let lineFaults (place: int) (line: Line) (terms: SellerTerms seq) = [
         let fault field code detail = { Field = $"lines[{place}].{field}"; Code = code; Detail = detail }
         if line.Quantity < 1 then
             fault "quantity" "too_small" "quantity must be at least 1."
@@ -119,36 +130,36 @@ module Order =
             fault "unit_amount" "too_small" "unit_amount must not be negative."
         elif bigint line.Quantity * bigint line.UnitAmount > bigint Minor.most then
             fault "unit_amount" "too_large" $"quantity × unit_amount must not exceed {Minor.most}."
+        if terms |> Seq.forall (fun terms -> terms.Seller <> line.Seller) then
+            unknownSeller place (string line.Seller)
     ]
+
+    /// What is wrong with all lines together, each of which is in order.
+    let private totalFaults (lines: Line list) =
+        let total = lines |> List.sumBy (fun line -> bigint line.Quantity * bigint line.UnitAmount)
+        [
+            if List.isEmpty lines then
+                { Field = "lines"; Code = "required"; Detail = "An order needs at least one line." }
+            elif total > bigint Minor.most then
+                { Field = "lines"; Code = "too_large"; Detail = $"The total must not exceed {Minor.most}." }
+            elif total.IsZero then
+                { Field = "lines"; Code = "too_small"; Detail = "The total must be more than zero." }
+        ]
+
+    /// All that is wrong with the lines of an order.
+    let faults (lines: Line list) (terms: SellerTerms list) =
+        match
+            [
+                for place, line in List.indexed lines do
+                    yield! lineFaults place line terms
+            ]
+        with
+        | [] -> totalFaults lines
+        | faults -> faults
 
     /// Legs and fees are frozen here: fee = ⌊gross × bps ÷ 10 000⌋, the seller's transfer is the rest.
     let create id buyer currency feePolicy (lines: Line list) (terms: SellerTerms list) =
-        let faults = [
-            if List.isEmpty lines then
-                { Field = "lines"; Code = "required"; Detail = "An order needs at least one line." }
-            for place, line in List.indexed lines do
-                yield! faultsOf place line
-                if terms |> List.forall (fun terms -> terms.Seller <> line.Seller) then
-                    {
-                        Field = $"lines[{place}].seller_id"
-                        Code = "unknown_seller"
-                        Detail = $"No seller is registered as '{line.Seller}'."
-                    }
-        ]
-
-        let total = lines |> List.sumBy (fun line -> bigint line.Quantity * bigint line.UnitAmount)
-
-        let faults =
-            match faults with
-            | [] when total > bigint Minor.most -> [
-                { Field = "lines"; Code = "too_large"; Detail = $"The total must not exceed {Minor.most}." }
-              ]
-            | [] when total.IsZero -> [
-                { Field = "lines"; Code = "too_small"; Detail = "The total must be more than zero." }
-              ]
-            | faults -> faults
-
-        match faults with
+        match faults lines terms with
         | [] ->
             let legs = [
                 for terms in terms do
@@ -187,6 +198,15 @@ module Order =
         |> List.forall (fun share ->
             order.legs |> List.exists (fun leg -> leg.Seller = share.Seller && share.Amount <= leg.Left))
 
+    /// A share of which the seller's part has less left.
+    let private beyondItsLeg (shares: Share list) (order: Order) =
+        List.allPairs shares order.legs
+        |> List.tryPick (fun (share, leg) ->
+            if leg.Seller = share.Seller && share.Amount > leg.Left then
+                Some(MoreThanSellersPart(share.Seller, share.Amount, leg.Left))
+            else
+                None)
+
     let private planOf request (order: Order) =
         match request with
         | Amount minor when minor > order.Left -> Error(MoreThanIsLeft order.Left)
@@ -219,10 +239,10 @@ module Order =
             | None, Some line -> Error(LineAlreadyRefunded line.Id)
             | None, None ->
                 let shares = sharesOfLines found order
-                if List.isEmpty shares || not (withinLegs shares order) then
-                    Error(MoreThanIsLeft order.Left)
-                else
-                    Ok(OfLines ids, shares)
+                match shares, beyondItsLeg shares order with
+                | [], _ -> Error NothingPaid
+                | _ :: _, Some why -> Error why
+                | _ :: _, None -> Ok(OfLines ids, shares)
 
     /// What a refund would take from each leg, or why it cannot be.
     let planRefund request (order: Order) =

@@ -182,6 +182,7 @@ static class Composition
         services.AddSingleton<Conflicts>();
         services.AddSingleton<Settler>();
         services.AddSingleton<ObservationDesk>();
+        services.AddSingleton<SellerDesk>();
         services.AddSingleton<OrderDesk>();
         services.AddSingleton<PaymentDesk>();
         services.AddSingleton<RefundDesk>();

@@ -121,6 +121,21 @@ let order =
                     let _, shares = Expect.wantOk (Order.planRefund request order) "something is left"
                     Expect.hasLength shares 1 "the free line's seller is not asked"
             }
+            test
+                "free lines, and lines beyond what is left of their seller's part, are refused as what they are" {
+                let order = paid { two with Gross = [ 60_00L; 0L ] }
+                Expect.equal
+                    (Order.planRefund (Lines [ order.Lines[1].Id ]) order)
+                    (Error NothingPaid)
+                    "nothing was paid for it"
+                let order = paid two
+                let once = Expect.wantOk (refund 1 (Amount 50_00L) order) "half of each"
+                let line = once.Lines[1]
+                Expect.equal
+                    (Order.planRefund (Lines [ line.Id ]) once)
+                    (Error(MoreThanSellersPart(line.Seller, 40_00L, 20_00L)))
+                    "half of what the second seller sold is left"
+            }
             test "the last cent of a leg is part of the rest" {
                 let once = Expect.wantOk (refund 1 (Amount 99_99L) (paid two)) "almost all"
                 let _, shares = Expect.wantOk (Order.planRefund AllThatIsLeft once) "a cent"

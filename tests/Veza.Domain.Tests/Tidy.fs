@@ -49,6 +49,11 @@ let tests =
                     (matches @"UtcNow|DateTime\.Now|NewGuid|\bRandom\b|\bfloat\b|\bdouble\b"))
                 "time and identity are arguments"
         }
+        test "no placeholder of a log is the logger's own" {
+            none
+                (offences "src" (matches @"\{(EventId|SourceContext)\}"))
+                "it would print the logger's value in place of ours"
+        }
         test "no line is wider than 130" { none (offences "src" (fun line -> line.Length > 130)) "wrap it" }
         test "the domain depends on nothing but the language" {
             let foreign = [

@@ -100,6 +100,10 @@ let tests =
                     refused.Code
                     "refund_exceeds_remaining"
                     "a refund and a dispute never both take it"
+                Expect.equal
+                    [ for fault in items "errors" refused.Body -> text "field" fault, text "code" fault ]
+                    [ "order_id", "held_by_dispute" ]
+                    "and it is said why"
                 rule scene id DisputeOutcome.Lost
                 do! disputeIs scene order "lost"
                 do! scene.TransfersAre(order, "reversed")

@@ -117,6 +117,9 @@ let private broken (before: OpenApiDocument) (after: OpenApiDocument) =
                                     schemas $"{name} {response.Key}" media.Value.Schema after.Schema false 0
     ]
 
+/// A list is `{data, has_more, next_cursor}` everywhere, the contract says: this one was a bare array.
+let private mended = [ "GET /api/v1/sellers/{seller_id}/balance 200 is no Array any more" ]
+
 let private references = [
     let names = string (AppContext.GetData "TRUSTED_PLATFORM_ASSEMBLIES")
     for path in names.Split Path.PathSeparator -> MetadataReference.CreateFromFile path :> MetadataReference
@@ -186,10 +189,21 @@ let tests =
                                     (media.Value.Schema.ActualSchema.Validate body)
                                     $"{name} {response.Key}: the example is what it says"
         }
+        test "what may be null may be null to a strict reader, too" {
+            let document = ApiDocument.read "openapi.json"
+            for named in document.Components.Schemas do
+                for property in named.Value.Properties do
+                    if property.Value.IsNullableRaw.GetValueOrDefault() then
+                        for part in property.Value.AllOf do
+                            Expect.isTrue
+                                (part.ActualSchema.IsNullableRaw.GetValueOrDefault())
+                                $"{named.Key}.{property.Key}: every part of it must allow null"
+        }
         test "nobody who relies on what was released is broken" {
             let faults = broken (ApiDocument.read "openapi.released.json") (ApiDocument.read "openapi.json")
-            Expect.isEmpty
+            Expect.equal
                 faults
+                mended
                 "a change that adds is written to docs/openapi.released.json as well; one that takes away is a new version"
         }
         test "a change that breaks somebody is noticed" {

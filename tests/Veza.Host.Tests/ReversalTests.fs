@@ -376,7 +376,7 @@ let tests =
                             fun () ->
                                 task {
                                     let! balance = scene.Get "/api/v1/sellers/ada/balance"
-                                    return balance.Body[0] |> number "debt" = 5400L
+                                    return (items "data" balance.Body).Head |> number "debt" = 5400L
                                 }
                         )
                     for account in [ "acct_ada"; "acct_bob" ] do
@@ -448,7 +448,7 @@ let tests =
                     Expect.hasLength made 2 "one for each seller"
                     for transfer in transfers do
                         let! balance = scene.Get $"""/api/v1/sellers/{text "seller_id" transfer}/balance"""
-                        let line = balance.Body[0]
+                        let line = (items "data" balance.Body).Head
                         Expect.equal
                             (number "transferred" line - number "reversed" line)
                             (number "earned" line)

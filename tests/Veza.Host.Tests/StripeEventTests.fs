@@ -253,7 +253,7 @@ let tests =
                     Expect.equal unknown.Status 422 ""
                     Expect.equal
                         [ for fault in items "errors" unknown.Body -> text "field" fault ]
-                        [ "amount"; "currency"; "note" ]
+                        [ "amount"; "currency"; "note"; "seller_id" ]
                         "all faults at once"
                 })
             for what, mode in

@@ -114,6 +114,8 @@ let tests =
                 do!
                     meets "invalid_fields" (fun call ->
                         match call.Verb with
+                        | "GET" when call.Path.Contains "/sellers/" ->
+                            send scene call call.Role (call.Path.Replace("nobody", "%FF")) "" []
                         | "GET" -> send scene call call.Role (call.Path + "?limit=0&type=x") "" []
                         | "POST" ->
                             let long = [ "Idempotency-Key", String('k', 256) ]

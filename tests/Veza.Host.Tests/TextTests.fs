@@ -227,6 +227,13 @@ let tests =
                 Expect.equal (status.Status, fieldsOf status) (422, [ "seller_id", "not_a_text" ]) ""
                 let! bare = scene.As("operator", "GET", "/api/v1/sellers/a%00b", "")
                 Expect.equal bare.Status 400 "the server itself cannot read it"
+                scene.World.Stripe.Open "acct_ada"
+                let body = """{"stripe_account_id":"acct_ada"}"""
+                for path in [ "/api/v1/x/../sellers/./a%2Fb"; "http://x/api/v1/sellers/plain" ] do
+                    let! made = raw scene (request scene "PUT" path "" [||] body)
+                    Expect.equal made 200 path
+                let! one = scene.Scalar<string> "select string_agg(id, ' ' order by id) from sellers"
+                Expect.equal one "a/b plain" "the server has obeyed the dots, and read the authority"
             })
         play "in every header: never a fault of Veza's" patient (fun scene ->
             task {
@@ -252,6 +259,10 @@ let tests =
                         ] do
                         let! status = raw scene (request scene verb path $"{header}: a" bad "{}")
                         Expect.isLessThan status 500 $"{verb} {path} {header} %A{bad}"
+                let twice = "Idempotency-Key: a\r\nIdempotency-Key: b"
+                let cancel = $"/api/v1/subscriptions/{nobody}/cancel"
+                let! status = raw scene (request scene "POST" cancel twice [||] "")
+                Expect.equal status 422 "which of the two?"
             })
         play
             "a webhook's text that cannot be kept: 200, recorded once, visible, and to the byte"

@@ -313,7 +313,9 @@ type Transaction(host: int, scheduler: Scheduler, tables: Tables, lostCommits: i
                     )
             }
 
-        member _.IntendPayment(order, due, now, _) =
+        member _.ReturnUrlOf(_, _) = Task.FromResult<string | null> null
+
+        member _.IntendPayment(order, _, due, now, _) =
             task {
                 do! pass "intends a payment"
                 writes.Add(fun () ->

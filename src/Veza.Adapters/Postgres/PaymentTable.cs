@@ -61,6 +61,7 @@ static class PaymentTable
     public static async Task Intend(
         Session session,
         Order order,
+        string? returnUrl,
         DateTimeOffset due,
         DateTimeOffset now,
         CancellationToken cancellation
@@ -68,7 +69,8 @@ static class PaymentTable
     {
         await using var command = session.Command(
             """
-            insert into payments (order_id, payment_id, due_at, created_at, updated_at) values ($1, $2, $3, $4, $4)
+            insert into payments (order_id, payment_id, due_at, created_at, updated_at, return_url)
+            values ($1, $2, $3, $4, $4, $5)
             on conflict (order_id) do update set due_at = excluded.due_at, updated_at = excluded.updated_at
             """
         );
@@ -76,7 +78,19 @@ static class PaymentTable
         command.Parameters.AddWithValue(PaymentId.For(order.Id).Value);
         command.Parameters.Add(Reading.At(due));
         command.Parameters.Add(Reading.At(now));
+        command.Parameters.AddWithValue(returnUrl ?? "");
         await command.ExecuteNonQueryAsync(cancellation);
+    }
+
+    public static async Task<string?> ReturnUrlOf(
+        Session session,
+        Guid orderId,
+        CancellationToken cancellation
+    )
+    {
+        await using var command = session.Command("select return_url from payments where order_id = $1");
+        command.Parameters.AddWithValue(orderId);
+        return await command.ExecuteScalarAsync(cancellation) as string;
     }
 
     public static async Task<KnownPayment?> Find(

@@ -186,14 +186,19 @@ public sealed class ReconciliationRuns(NpgsqlDataSource database, TimeProvider c
     }
 
     /// <summary>Newest first, without findings.</summary>
-    public async Task<IReadOnlyList<string>> Latest(int most, CancellationToken cancellation)
+    public async Task<Page> List(Guid? after, int limit, CancellationToken cancellation)
     {
         await using var command = database.CreateCommand(
-            $"select json_build_object({Run})::text from reconciliation_runs r order by r.id desc limit $1"
+            $"""
+            select r.id, json_build_object({Run})::text from reconciliation_runs r where ($1::uuid is null or r.id < $1)
+            order by r.id desc limit $2
+            """
         );
-        command.Parameters.AddWithValue(most);
+        command.Parameters.Add(Reading.Uuid(after));
+        command.Parameters.AddWithValue(limit + 1);
         await using var reader = await command.ExecuteReaderAsync(cancellation);
-        return await reader.All(row => row.GetString(0), cancellation);
+        var (items, hasMore, last) = await reader.Page<Guid>(limit, cancellation);
+        return new Page(items, hasMore, last);
     }
 
     /// <summary>The last run that came to an end, with its findings. Null before the first.</summary>

@@ -7,39 +7,61 @@ namespace Veza.Adapters.Postgres;
 /// <summary>A seller as registered; the fee is the platform's default where it is null.</summary>
 public sealed record Seller(string Id, string StripeAccountId, int? PlatformFeeBps);
 
+/// <param name="Before">Null for a new one.</param>
+public sealed record SavedSeller(Seller? Before, Seller After);
+
 /// <summary>The marketplace's sellers and their accounts at Stripe.</summary>
 public sealed class Sellers(NpgsqlDataSource database, TimeProvider clock)
 {
     /// <summary>
-    /// Answers what stood there before; null for a new seller. Whoever changes where a seller's money goes, or what the
-    /// platform takes, stands in the seller's history.
+    /// Whoever changes where a seller's money goes, or what the platform takes, stands in the seller's history.
     /// </summary>
-    public async Task<Seller?> Save(Seller seller, string actor, CancellationToken cancellation)
+    /// <param name="keepsFee">Whether a seller that is known keeps the fee that was agreed.</param>
+    /// <param name="standing">What Stripe says of the account; null if it was not asked or did not answer.</param>
+    public async Task<SavedSeller> Save(
+        Seller seller,
+        bool keepsFee,
+        AccountStanding? standing,
+        string actor,
+        CancellationToken cancellation
+    )
     {
         var now = clock.GetUtcNow();
         await using var connection = await database.OpenConnectionAsync(cancellation);
         await using var transaction = await connection.BeginTransactionAsync(cancellation);
         var before = await Lock(connection, seller, now, cancellation);
+        var after =
+            keepsFee && before is not null ? seller with { PlatformFeeBps = before.PlatformFeeBps } : seller;
         await using var batch = new NpgsqlBatch(connection, transaction);
-        if (before is not null)
-        {
-            batch.BatchCommands.Add(
-                new(
-                    "update sellers set stripe_account_id = $2, platform_fee_bps = $3, updated_at = $4 where id = $1"
-                )
+        batch.BatchCommands.Add(
+            new(
+                """
+                update sellers set stripe_account_id = $2, platform_fee_bps = $3, updated_at = $4,
+                    payouts_enabled = case when $8 then $5 else payouts_enabled end,
+                    transfers_active = case when $8 then $6 else transfers_active end,
+                    disabled_reason = case when $8 then $7 else disabled_reason end
+                where id = $1
+                """
+            )
+            {
+                Parameters =
                 {
-                    Parameters =
+                    new() { Value = after.Id },
+                    new() { Value = after.StripeAccountId },
+                    Reading.Integer(after.PlatformFeeBps),
+                    Reading.At(now),
+                    Reading.Flag(standing?.PayoutsEnabled),
+                    Reading.Flag(standing?.TransfersActive),
+                    Reading.Text(standing?.DisabledReason),
+                    // What was said of another account says nothing of this one.
+                    new()
                     {
-                        new() { Value = seller.Id },
-                        new() { Value = seller.StripeAccountId },
-                        Reading.Integer(seller.PlatformFeeBps),
-                        Reading.At(now),
+                        Value = standing is not null || before?.StripeAccountId != after.StripeAccountId,
                     },
-                }
-            );
-        }
-
-        if (seller != before)
+                },
+            }
+        );
+        if (after != before)
         {
             batch.BatchCommands.Add(
                 new(
@@ -52,11 +74,11 @@ public sealed class Sellers(NpgsqlDataSource database, TimeProvider clock)
                 {
                     Parameters =
                     {
-                        new() { Value = seller.Id },
+                        new() { Value = after.Id },
                         Reading.Text(before?.StripeAccountId),
-                        new() { Value = seller.StripeAccountId },
+                        new() { Value = after.StripeAccountId },
                         Reading.Integer(before?.PlatformFeeBps),
-                        Reading.Integer(seller.PlatformFeeBps),
+                        Reading.Integer(after.PlatformFeeBps),
                         new() { Value = actor },
                         Reading.Text(Correlation.Current),
                         Reading.At(now),
@@ -65,13 +87,9 @@ public sealed class Sellers(NpgsqlDataSource database, TimeProvider clock)
             );
         }
 
-        if (batch.BatchCommands.Count > 0)
-        {
-            await batch.ExecuteNonQueryAsync(cancellation);
-        }
-
+        await batch.ExecuteNonQueryAsync(cancellation);
         await transaction.CommitAsync(cancellation);
-        return before;
+        return new(before, after);
     }
 
     /// <summary>The seller as it stands, locked until the transaction ends; null if it was not there and is now.</summary>
@@ -106,6 +124,17 @@ public sealed class Sellers(NpgsqlDataSource database, TimeProvider clock)
         await using var reader = await found.ExecuteReaderAsync(cancellation);
         await reader.ReadAsync(cancellation);
         return From(reader);
+    }
+
+    /// <summary>Whether the seller has this account, and Stripe has said how it stands.</summary>
+    public async Task<bool> HasStanding(string id, string account, CancellationToken cancellation)
+    {
+        await using var command = database.CreateCommand(
+            "select 1 from sellers where id = $1 and stripe_account_id = $2 and payouts_enabled is not null"
+        );
+        command.Parameters.AddWithValue(id);
+        command.Parameters.AddWithValue(account);
+        return await command.ExecuteScalarAsync(cancellation) is not null;
     }
 
     /// <summary>False if no seller has this account.</summary>

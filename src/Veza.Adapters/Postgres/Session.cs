@@ -170,10 +170,14 @@ sealed class Session : ITransaction
 
     public Task IntendPayment(
         Order order,
+        string? returnUrl,
         DateTimeOffset due,
         DateTimeOffset now,
         CancellationToken cancellation
-    ) => PaymentTable.Intend(this, order, due, now, cancellation);
+    ) => PaymentTable.Intend(this, order, returnUrl, due, now, cancellation);
+
+    public Task<string?> ReturnUrlOf(Guid orderId, CancellationToken cancellation) =>
+        PaymentTable.ReturnUrlOf(this, orderId, cancellation);
 
     public Task<KnownPayment?> FindPayment(Guid orderId, CancellationToken cancellation) =>
         PaymentTable.Find(this, orderId, cancellation);

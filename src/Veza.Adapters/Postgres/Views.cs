@@ -104,6 +104,19 @@ public sealed class Views(NpgsqlDataSource database)
             cancellation
         );
 
+    /// <summary>What open disputes hold of an order; it cannot be refunded beside them.</summary>
+    public async Task<long> HeldByDisputes(Guid order, CancellationToken cancellation)
+    {
+        await using var command = database.CreateCommand(
+            """
+            select coalesce(sum(held), 0)::bigint from disputes, unnest(share_amounts) as held
+            where order_id = $1 and status = 'open'
+            """
+        );
+        command.Parameters.AddWithValue(order);
+        return (long)(await command.ExecuteScalarAsync(cancellation))!;
+    }
+
     public Task<Page> ListOrders(
         string? status,
         string? buyer,

@@ -252,8 +252,17 @@ public interface ITransaction : IAsyncDisposable
         CancellationToken cancellation
     );
 
-    /// <summary>Written down before the payment is created.</summary>
-    Task IntendPayment(Order order, DateTimeOffset due, DateTimeOffset now, CancellationToken cancellation);
+    /// <summary>Written down before the payment is created. Where the buyer comes back to is kept as first said.</summary>
+    Task IntendPayment(
+        Order order,
+        string? returnUrl,
+        DateTimeOffset due,
+        DateTimeOffset now,
+        CancellationToken cancellation
+    );
+
+    /// <summary>With which the payment was made: empty for none; null if nobody has written it down.</summary>
+    Task<string?> ReturnUrlOf(Guid orderId, CancellationToken cancellation);
 
     /// <summary>The payment, if Hyperswitch has already answered for it.</summary>
     Task<KnownPayment?> FindPayment(Guid orderId, CancellationToken cancellation);

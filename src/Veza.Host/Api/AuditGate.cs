@@ -75,7 +75,7 @@ sealed partial class AuditGate(RequestDelegate next, AuditLog audit, ILogger<Aud
             await next(context);
             outcome = Outcome(context.Response.StatusCode);
         }
-        catch (Exception error) when (error is JsonException or BadHttpRequestException)
+        catch (Exception error) when (error is UnreadableBodyException or BadHttpRequestException)
         {
             outcome = "refused";
             throw;

@@ -4,6 +4,9 @@ using Veza.Adapters;
 
 namespace Veza.Host.Api;
 
+/// <summary>The caller's body is no JSON object in UTF-8.</summary>
+sealed class UnreadableBodyException(string message, Exception? inner = null) : Exception(message, inner);
+
 /// <summary>
 /// Reads a body strictly, before anybody asks for its fields: what is not JSON in UTF-8 is unreadable as a whole; text
 /// that cannot be kept, and a field given twice, are faults of that field, at any depth.
@@ -14,25 +17,37 @@ static class JsonBody
 
     static ReadOnlySpan<byte> ByteOrderMark => [0xEF, 0xBB, 0xBF];
 
-    /// <exception cref="JsonException">It is not JSON in UTF-8, or not an object.</exception>
+    /// <exception cref="UnreadableBodyException">It is not JSON in UTF-8, or not an object.</exception>
     public static Fields Read(ReadOnlyMemory<byte> body)
     {
         var text = body.Span.StartsWith(ByteOrderMark) ? body[ByteOrderMark.Length..] : body;
         if (!Utf8.IsValid(text.Span))
         {
-            throw new JsonException("The body is not UTF-8.");
+            throw new UnreadableBodyException("The body is not UTF-8.");
         }
 
-        using var document = JsonDocument.Parse(text);
-        var root = document.RootElement.Clone();
+        var root = Parse(text);
         if (root.ValueKind != JsonValueKind.Object)
         {
-            throw new JsonException("The body is not an object.");
+            throw new UnreadableBodyException("The body is not an object.");
         }
 
         var faults = new List<FieldError>();
         Check(root, "", faults);
         return new Fields(root, faults);
+    }
+
+    static JsonElement Parse(ReadOnlyMemory<byte> text)
+    {
+        try
+        {
+            using var document = JsonDocument.Parse(text);
+            return document.RootElement.Clone();
+        }
+        catch (JsonException error)
+        {
+            throw new UnreadableBodyException("The body is not JSON.", error);
+        }
     }
 
     /// <summary>The members that can be named, each once: the others are told by <see cref="Check"/>.</summary>

@@ -1,3 +1,4 @@
+using Microsoft.FSharp.Collections;
 using Veza.Adapters.Postgres;
 using Veza.Domain;
 using Veza.Domain.Orders;
@@ -32,15 +33,23 @@ static class OrdersApi
         var now = clock.GetUtcNow();
         var lines = fields.Items("lines", 100).Select(item => ReadLine(item, now)).ToList();
         fields.RefuseOthers();
+        var terms = await TermsOf(lines, sellers, settings, now, cancellation);
+        TellFaults(fields, lines, terms);
         if (fields.Errors.Count > 0)
         {
             return Problem.Invalid(fields.Errors);
         }
 
-        var terms = await TermsOf(lines, sellers, settings, now, cancellation);
         var id = context.NewId(clock);
         return await OrderModule
-            .create(OrderId.Of(id), buyer, currency!, settings.FeeRefundPolicy, [.. lines], [.. terms])
+            .create(
+                OrderId.Of(id),
+                buyer,
+                currency!,
+                settings.FeeRefundPolicy,
+                [.. lines.Select(read => read.Line!)],
+                [.. terms]
+            )
             .Match(
                 ok: async order =>
                 {
@@ -56,10 +65,17 @@ static class OrdersApi
             );
     }
 
-    static Line ReadLine(Fields item, DateTimeOffset now)
+    /// <param name="Line">Null where a field of it is at fault.</param>
+    /// <param name="Seller">Null where it is at fault itself.</param>
+    sealed record ReadingOf(Line? Line, SellerId? Seller);
+
+    static ReadingOf ReadLine(Fields item, DateTimeOffset now)
     {
+        var before = item.Errors.Count;
         var product = item.Text("product_id");
-        var seller = item.Text("seller_id");
+        var seller = SellerId
+            .Parse(item.Text("seller_id"))
+            .Match(ok: SellerId? (parsed) => parsed, error: _ => null);
         var quantity = item.Integer("quantity", 1, 1_000_000);
         var unitAmount = item.Integer("unit_amount", 0, Minor.most);
         var license = item.OptionalObject("license");
@@ -67,40 +83,69 @@ static class OrdersApi
         var expires = license?.OptionalTime("expires_at");
         license?.RefuseOthers();
         item.RefuseOthers();
-        return new Line(
+        if (item.Errors.Count > before || seller is null)
+        {
+            return new ReadingOf(null, seller);
+        }
+
+        var line = new Line(
             id: LineId.Of(Guid.CreateVersion7(now)),
             license: LicenseId.Of(Guid.CreateVersion7(now)),
             product: product,
-            seller: SellerId.Parse(seller).Match(ok: parsed => parsed, error: _ => (SellerId)null!),
+            seller: seller,
             quantity: (int)quantity,
             unitAmount: unitAmount,
             licenseKind: kind,
             licenseExpiresAt: Microsoft.FSharp.Core.OptionModule.OfNullable(expires),
             refundedBy: null
         );
+        return new ReadingOf(line, seller);
     }
+
+    /// <summary>The domain's faults beside those of the fields: of each line that can be read, and of every seller.</summary>
+    static void TellFaults(Fields fields, IReadOnlyList<ReadingOf> lines, IReadOnlyList<SellerTerms> terms)
+    {
+        var faults = fields.Errors.Any(error => error.Field.StartsWith("lines", StringComparison.Ordinal))
+            ? lines.Index().SelectMany(read => FaultsOf(read.Index, read.Item, terms))
+            : OrderModule.faults([.. lines.Select(read => read.Line!)], [.. terms]);
+        foreach (var fault in faults.ToList())
+        {
+            fields.Fault(fault.Field, fault.Code, fault.Detail);
+        }
+    }
+
+    static FSharpList<Fault> FaultsOf(int place, ReadingOf read, IReadOnlyList<SellerTerms> terms) =>
+        read switch
+        {
+            { Line: { } line } => OrderModule.lineFaults(place, line, terms),
+            { Seller: { } seller } when terms.All(known => !known.Seller.Equals(seller)) =>
+            [
+                OrderModule.unknownSeller(place, seller.Value),
+            ],
+            _ => [],
+        };
 
     /// <summary>One leg's terms for each seller, in the order in which the sellers appear.</summary>
     static async Task<List<SellerTerms>> TermsOf(
-        List<Line> lines,
+        IReadOnlyList<ReadingOf> lines,
         Sellers sellers,
         Settings settings,
         DateTimeOffset now,
         CancellationToken cancellation
     )
     {
-        var names = lines.Select(line => line.Seller.Value).Distinct().ToList();
-        var found = await sellers.Find(names, cancellation);
+        var named = lines.Select(read => read.Seller).OfType<SellerId>().Distinct().ToList();
+        var found = await sellers.Find([.. named.Select(seller => seller.Value)], cancellation);
         return
         [
-            .. names
-                .Where(found.ContainsKey)
-                .Select(name => new SellerTerms(
-                    seller: lines.First(line => line.Seller.Value == name).Seller,
+            .. named
+                .Where(seller => found.ContainsKey(seller.Value))
+                .Select(seller => new SellerTerms(
+                    seller: seller,
                     account: StripeAccountId
-                        .Parse(found[name].StripeAccountId)
+                        .Parse(found[seller.Value].StripeAccountId)
                         .Match(ok: parsed => parsed, error: why => throw new InvalidDataException(why)),
-                    feeBps: found[name].PlatformFeeBps ?? settings.PlatformFeeBps,
+                    feeBps: found[seller.Value].PlatformFeeBps ?? settings.PlatformFeeBps,
                     transfer: TransferId.Of(Guid.CreateVersion7(now))
                 )),
         ];

@@ -20,11 +20,7 @@ static class PaymentsApi
         var fields = await context.Request.ReadFields(cancellation);
         var order = fields.Id("order_id");
         var returnUrl = fields.TextOrNull("return_url", 2048);
-        if (returnUrl is not null && !Uri.TryCreate(returnUrl, UriKind.Absolute, out _))
-        {
-            fields.Fault("return_url", "not_an_address", "return_url must be an absolute address.");
-        }
-
+        Addresses.Check(fields, "return_url", returnUrl ?? "", address => address.IsLoopback);
         fields.RefuseOthers();
         if (fields.Errors.Count > 0)
         {
@@ -57,6 +53,13 @@ static class PaymentsApi
                     $"The order is {notPayable.OrderStatus}.",
                     more: ("order_status", notPayable.OrderStatus)
                 );
+            case PaymentAnswer.AnotherReturnUrl:
+                return Problem.Of(
+                    409,
+                    "return_url_differs",
+                    "The payment was made with another return_url, or without one, and keeps it. Ask without one, or "
+                        + "with the same."
+                );
             case PaymentAnswer.NoSuchOrder:
                 return Problem.NotFound("order");
             default:
@@ -72,6 +75,7 @@ static class PaymentsApi
     static async Task<IResult> Refund(
         HttpContext context,
         RefundDesk desk,
+        Views views,
         TimeProvider clock,
         CancellationToken cancellation
     )
@@ -119,13 +123,20 @@ static class PaymentsApi
                     ("provider_message", refused.Message),
                 ]
             ),
-            RefundAnswer.NotAllowed notAllowed => NotAllowed(notAllowed),
+            RefundAnswer.NotAllowed notAllowed => NotAllowed(
+                notAllowed,
+                amount is null ? "order_id" : "amount",
+                await views.HeldByDisputes(order, cancellation)
+            ),
             _ => Problem.NotFound("order"),
         };
     }
 
-    static IResult NotAllowed(RefundAnswer.NotAllowed answer)
+    /// <param name="field">What was sent that asks for too much.</param>
+    /// <param name="held">What open disputes hold of the order.</param>
+    static IResult NotAllowed(RefundAnswer.NotAllowed answer, string field, long held)
     {
+        string Shown(long minor) => new Money(minor, answer.Currency).Display();
         IResult NotRefundable() =>
             Problem.Of(
                 409,
@@ -133,28 +144,49 @@ static class PaymentsApi
                 $"The order is {answer.OrderStatus}; only what is paid can be refunded.",
                 more: ("order_status", answer.OrderStatus)
             );
+        IResult Exceeds(string field, string code, string detail, long left) =>
+            Problem.Of(
+                422,
+                "refund_exceeds_remaining",
+                detail,
+                [new(field, code, detail)],
+                ("remaining", left)
+            );
         return answer.Why.Match(
             notPayable: NotRefundable,
             notPaid: NotRefundable,
             notCancellable: NotRefundable,
             notRefundable: NotRefundable,
             moreThanIsLeft: left =>
-                Problem.Of(
-                    422,
-                    "refund_exceeds_remaining",
-                    $"Only {left} is left to refund.",
-                    [new("amount", "too_large", $"must not exceed {left}, which is all that is left.")],
-                    ("remaining", left)
+                held > 0
+                    ? Exceeds(
+                        field,
+                        "held_by_dispute",
+                        $"Only {Shown(left)} is left to refund while an open dispute holds {Shown(held)}.",
+                        left
+                    )
+                : left == 0 ? Exceeds(field, "nothing_left", "Nothing is left to refund.", left)
+                : Exceeds(field, "too_large", $"Only {Shown(left)} is left to refund.", left),
+            moreThanSellersPart: (seller, asked, left) =>
+                Exceeds(
+                    "lines",
+                    "exceeds_sellers_part",
+                    $"These lines of seller '{seller}' are worth {Shown(asked)}, but only {Shown(left)} is left of what "
+                        + "it sold.",
+                    left
                 ),
+            nothingPaid: () =>
+                Problem.Invalid([
+                    new(
+                        "lines",
+                        "nothing_paid",
+                        "nothing was paid for these lines, so nothing can be refunded."
+                    ),
+                ]),
             unknownLine: line =>
                 Problem.Invalid([new("lines", "unknown_line", $"the order has no line {line.Value}.")]),
             lineAlreadyRefunded: line =>
-                Problem.Of(
-                    422,
-                    "refund_exceeds_remaining",
-                    $"Line {line.Value} is refunded already.",
-                    [new("lines", "already_refunded", $"line {line.Value} is refunded already.")]
-                )
+                Exceeds("lines", "already_refunded", $"Line {line.Value} is refunded already.", 0)
         );
     }
 

@@ -32,11 +32,8 @@ static class PayoutsApi
         var amount = fields.Integer("amount", 1, Minor.most);
         var currency = fields.Currency("currency");
         fields.RefuseOthers();
-        var seller =
-            fields.Errors.Count == 0
-                ? (await sellers.Find([name], cancellation)).GetValueOrDefault(name)
-                : null;
-        if (fields.Errors.Count == 0 && seller is null)
+        var seller = (await sellers.Find([name], cancellation)).GetValueOrDefault(name);
+        if (name.Length > 0 && seller is null)
         {
             fields.Fault("seller_id", "unknown_seller", "seller_id must be that of a registered seller.");
         }

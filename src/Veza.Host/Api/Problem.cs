@@ -1,4 +1,3 @@
-using System.Text.Json;
 using System.Text.Json.Nodes;
 using Veza.Adapters;
 
@@ -74,7 +73,7 @@ static class Problem
                 "bad_request",
                 "The request could not be read."
             ),
-            JsonException => Of(400, "invalid_json", "The body is not a JSON object in UTF-8."),
+            UnreadableBodyException => Of(400, "invalid_json", "The body is not a JSON object in UTF-8."),
             Npgsql.NpgsqlException { IsTransient: true } => Of(
                 503,
                 "database_unavailable",

@@ -47,5 +47,5 @@ static class ReadingApi
     }
 
     static async Task<IResult> TrialBalance(Views views, CancellationToken cancellation) =>
-        Requests.Json($$"""{"data":{{await views.TrialBalance(cancellation)}}}""");
+        Requests.Whole(await views.TrialBalance(cancellation));
 }

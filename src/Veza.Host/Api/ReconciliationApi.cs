@@ -104,6 +104,7 @@ static class ReconciliationApi
     )
     {
         var query = new ListQuery(request);
-        return query.Refusal() ?? Requests.List(await runs.Latest(query.Limit, cancellation), null);
+        var after = query.AfterId;
+        return query.Refusal() ?? (await runs.List(after, query.Limit, cancellation)).ToResult();
     }
 }

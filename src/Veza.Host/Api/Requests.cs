@@ -12,7 +12,7 @@ namespace Veza.Host.Api;
 /// <summary>Reading bodies and list parameters, and writing what the store wrote as JSON.</summary>
 static partial class Requests
 {
-    /// <exception cref="JsonException">It is not JSON in UTF-8, or not an object.</exception>
+    /// <exception cref="UnreadableBodyException">It is not JSON in UTF-8, or not an object.</exception>
     public static async Task<Fields> ReadFields(this HttpRequest request, CancellationToken cancellation) =>
         JsonBody.Read(await request.ReadBody(cancellation));
 
@@ -78,20 +78,16 @@ static partial class Requests
     [GeneratedRegex(@"(\\?""client_secret\\?""\s*:\s*)\\?""[^""\\]*\\?""")]
     private static partial Regex ClientSecret();
 
+    /// <summary>A list that is always told whole.</summary>
+    public static IResult Whole(string items) =>
+        Json($$"""{"data":{{items}},"has_more":false,"next_cursor":null}""");
+
     public static string Cursor(byte[] position) => Base64Url.EncodeToString(position);
 }
 
 /// <summary>The parameters of a list, checked.</summary>
 sealed class ListQuery
 {
-    static readonly string[] Rfc3339 =
-    [
-        "yyyy-MM-dd'T'HH:mm:ss'Z'",
-        "yyyy-MM-dd'T'HH:mm:ss.FFFFFFF'Z'",
-        "yyyy-MM-dd'T'HH:mm:sszzz",
-        "yyyy-MM-dd'T'HH:mm:ss.FFFFFFFzzz",
-    ];
-
     readonly IQueryCollection query;
     readonly List<FieldError> errors = [];
     readonly HashSet<string> asked = [];
@@ -179,31 +175,6 @@ sealed class ListQuery
         }
 
         errors.Add(new(name, "not_an_id", "must be an id (UUID)."));
-        return null;
-    }
-
-    public DateTimeOffset? Time(string name)
-    {
-        var text = Text(name);
-        if (text is null)
-        {
-            return null;
-        }
-
-        if (
-            DateTimeOffset.TryParseExact(
-                text,
-                Rfc3339,
-                CultureInfo.InvariantCulture,
-                DateTimeStyles.AssumeUniversal | DateTimeStyles.AdjustToUniversal,
-                out var time
-            )
-        )
-        {
-            return time;
-        }
-
-        errors.Add(new(name, "not_a_time", "must be an RFC 3339 time, such as 2026-11-24T12:00:00Z."));
         return null;
     }
 

@@ -1,6 +1,7 @@
 using System.Text.Json;
 using Veza.Adapters.Postgres;
 using Veza.Domain;
+using Veza.Host.Settling;
 
 namespace Veza.Host.Api;
 
@@ -13,23 +14,24 @@ static class SellersApi
         routes.MapGet("/api/v1/sellers/{sellerId}/balance", Balance).Needs(Role.Read);
     }
 
+    /// <summary>A fee that is not named stays as it was agreed; null is the platform's, whatever that will be.</summary>
     static async Task<IResult> Put(
         string sellerId,
         HttpContext context,
-        Sellers sellers,
+        SellerDesk desk,
         Views views,
         CancellationToken cancellation
     )
     {
         var fields = await context.Request.ReadFields(cancellation);
         var account = fields.Text("stripe_account_id");
-        var bps = fields.OptionalInteger("platform_fee_bps", 0, 10_000);
+        var bps = fields.IntegerOrNull("platform_fee_bps", 0, 10_000);
         fields.RefuseOthers();
         SellerId.Parse(sellerId).Match(ok: _ => true, error: why => Fault(fields, "seller_id", why));
         if (account.Length > 0)
         {
             StripeAccountId
-                .Parse(account)
+                .ParseNew(account)
                 .Match(ok: _ => true, error: why => Fault(fields, "stripe_account_id", why));
         }
 
@@ -39,8 +41,24 @@ static class SellersApi
         }
 
         var seller = new Seller(sellerId, account, (int?)bps);
-        var before = await sellers.Save(seller, context.Caller().Actor, cancellation);
-        context.Changed(before is null ? null : Told(before), Told(seller));
+        var keepsFee = !fields.IsGiven("platform_fee_bps");
+        if (await desk.Register(seller, keepsFee, context.Caller().Actor, cancellation) is not { } saved)
+        {
+            return Problem.Of(
+                422,
+                "unknown_stripe_account",
+                $"Stripe does not know {account}, or it is not connected to this platform.",
+                [
+                    new(
+                        "stripe_account_id",
+                        "unknown_stripe_account",
+                        "must be an account connected to the platform."
+                    ),
+                ]
+            );
+        }
+
+        context.Changed(saved.Before is { } before ? Told(before) : null, Told(saved.After));
         return Requests.JsonOr404(await views.FindSeller(sellerId, cancellation), "seller");
     }
 
@@ -48,7 +66,9 @@ static class SellersApi
         Requests.JsonOr404(await views.FindSeller(sellerId, cancellation), "seller");
 
     static async Task<IResult> Balance(string sellerId, Views views, CancellationToken cancellation) =>
-        Requests.JsonOr404(await views.FindBalance(sellerId, cancellation), "seller");
+        await views.FindBalance(sellerId, cancellation) is { } balances
+            ? Requests.Whole(balances)
+            : Problem.NotFound("seller");
 
     static string Told(Seller seller) =>
         JsonSerializer.Serialize(

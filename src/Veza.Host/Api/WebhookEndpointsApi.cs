@@ -204,23 +204,9 @@ static class WebhookEndpointsApi
         return Requests.Json($$"""{"replayed":{{replayed.ToString(CultureInfo.InvariantCulture)}}}""");
     }
 
-    /// <summary>https, unless private targets are allowed; never with a name or password in it.</summary>
     static string Address(Fields fields, string url, Settings settings)
     {
-        var isAddress = Uri.TryCreate(url, UriKind.Absolute, out var address);
-        if (url.Length > 0 && (!isAddress || address!.UserInfo.Length > 0))
-        {
-            fields.Fault("url", "not_an_address", "url must be an absolute address without credentials.");
-        }
-        else if (
-            isAddress
-            && address!.Scheme != "https"
-            && !(settings.WebhookAllowPrivateTargets && address.Scheme == "http")
-        )
-        {
-            fields.Fault("url", "not_https", "url must begin with https://.");
-        }
-
+        Addresses.Check(fields, "url", url, _ => settings.WebhookAllowPrivateTargets);
         return url;
     }
 

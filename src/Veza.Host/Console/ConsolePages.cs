@@ -169,7 +169,8 @@ static class ConsolePages
             {
                 Operator = NameOf(user),
                 Last = shown is null ? (JsonElement?)null : Parse(shown),
-                Runs = (IReadOnlyList<JsonElement>)[.. (await runs.Latest(60, cancellation)).Select(Parse)],
+                Runs = (IReadOnlyList<JsonElement>)
+                    [.. (await runs.List(null, 60, cancellation)).Items.Select(Parse)],
                 Raised = await alarms.Raised(cancellation),
                 Walk = Parse(await runs.EventWalk(cancellation)),
                 Notice = notice == "comparing" ? "The books are being compared; this page follows." : null,

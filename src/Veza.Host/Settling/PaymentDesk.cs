@@ -18,6 +18,9 @@ abstract record PaymentAnswer
 
     public sealed record NotPayable(string OrderStatus) : PaymentAnswer;
 
+    /// <summary>The payment was made with another address for the buyer to come back to, and keeps it.</summary>
+    public sealed record AnotherReturnUrl : PaymentAnswer;
+
     public sealed record NoSuchOrder : PaymentAnswer;
 }
 
@@ -46,14 +49,16 @@ sealed partial class PaymentDesk(
         CancellationToken cancellation
     )
     {
-        var (order, answer) = await conflicts.DecideAgain(() => Offer(orderId, actor, cancellation));
+        var (order, returnTo, answer) = await conflicts.DecideAgain(() =>
+            Offer(orderId, returnUrl, actor, cancellation)
+        );
         if (answer is not null)
         {
             return answer;
         }
 
         // From here on the caller's disconnect changes nothing: the payment is on its way.
-        var answered = await hyperswitch.CreatePayment(order!, returnUrl, CancellationToken.None);
+        var answered = await hyperswitch.CreatePayment(order!, returnTo, CancellationToken.None);
         if (answered.Answer.IsDuplicate)
         {
             answered = await hyperswitch.GetPayment(PaymentId.For(order!.Id), CancellationToken.None);
@@ -97,8 +102,9 @@ sealed partial class PaymentDesk(
     }
 
     /// <summary>Puts the order up for payment, or answers at once what is already known.</summary>
-    async Task<(Order? Order, PaymentAnswer? Answer)> Offer(
+    async Task<(Order? Order, string? ReturnUrl, PaymentAnswer? Answer)> Offer(
         Guid orderId,
+        string? returnUrl,
         string actor,
         CancellationToken cancellation
     )
@@ -107,26 +113,41 @@ sealed partial class PaymentDesk(
         var orders = await session.Orders([orderId], cancellation);
         if (!orders.TryGetValue(orderId, out var order))
         {
-            return (null, new PaymentAnswer.NoSuchOrder());
+            return (null, null, new PaymentAnswer.NoSuchOrder());
         }
 
+        var made = await session.ReturnUrlOf(orderId, cancellation);
+        var isAnother = made is not null && returnUrl is not null && made != returnUrl;
+        var returnTo = string.IsNullOrEmpty(made) ? returnUrl : made;
         var now = clock.GetUtcNow();
         return await order
             .Value.Apply(OrderSignal.PaymentRequested)
-            .Match<Task<(Order?, PaymentAnswer?)>>(
+            .Match<Task<(Order?, string?, PaymentAnswer?)>>(
                 advanced: async next =>
                 {
+                    if (isAnother)
+                    {
+                        return (null, null, new PaymentAnswer.AnotherReturnUrl());
+                    }
+
                     var changes = new Changes();
                     changes.Save(order, next, OrderSignal.PaymentRequested.Word(), new Cause(actor));
                     await session.Write(changes, now, cancellation);
-                    await session.IntendPayment(next, now + settings.SweepAfter, now, cancellation);
+                    await session.IntendPayment(next, returnTo, now + settings.SweepAfter, now, cancellation);
                     await session.Commit(cancellation);
-                    return (next, null);
+                    return (next, returnTo, null);
                 },
-                unchanged: async () => (order.Value, await Known(session, orderId, cancellation)),
+                unchanged: async () =>
+                    (
+                        order.Value,
+                        returnTo,
+                        isAnother
+                            ? new PaymentAnswer.AnotherReturnUrl()
+                            : await Known(session, orderId, cancellation)
+                    ),
                 refused: _ =>
-                    Task.FromResult<(Order?, PaymentAnswer?)>(
-                        (null, new PaymentAnswer.NotPayable(order.Value.Status.Word()))
+                    Task.FromResult<(Order?, string?, PaymentAnswer?)>(
+                        (null, null, new PaymentAnswer.NotPayable(order.Value.Status.Word()))
                     )
             );
     }

@@ -22,7 +22,7 @@ abstract record RefundAnswer
     public sealed record Refused(Guid Id, string Code, string Message) : RefundAnswer;
 
     /// <summary>The order does not allow it; nothing was reserved.</summary>
-    public sealed record NotAllowed(OrderRefusal Why, string OrderStatus) : RefundAnswer;
+    public sealed record NotAllowed(OrderRefusal Why, string OrderStatus, Currency Currency) : RefundAnswer;
 
     public sealed record NoSuchOrder : RefundAnswer;
 }
@@ -173,7 +173,7 @@ sealed partial class RefundDesk(
                     ),
                 error: why =>
                     Task.FromResult<(Refund?, bool, RefundAnswer?)>(
-                        (null, false, new RefundAnswer.NotAllowed(why, status))
+                        (null, false, new RefundAnswer.NotAllowed(why, status, order.Value.Currency))
                     )
             );
     }
@@ -215,7 +215,11 @@ sealed partial class RefundDesk(
                 unchanged: () => Task.FromResult<(Refund?, bool, RefundAnswer?)>((refund, false, null)),
                 refused: why =>
                     Task.FromResult<(Refund?, bool, RefundAnswer?)>(
-                        (null, false, new RefundAnswer.NotAllowed(why, order.Value.Status.Word()))
+                        (
+                            null,
+                            false,
+                            new RefundAnswer.NotAllowed(why, order.Value.Status.Word(), order.Value.Currency)
+                        )
                     )
             );
     }
