@@ -7,6 +7,7 @@ open Veza.Domain.Ledger
 open Veza.Domain.Licenses
 open Veza.Domain.Orders
 open Veza.Domain.Payouts
+open Veza.Domain.Deposits
 open Veza.Domain.Refunds
 open Veza.Domain.Subscriptions
 open Veza.Domain.Transfers
@@ -343,9 +344,6 @@ type CSharp =
     static member Duty(subscription, now) = Subscription.duty now subscription
 
     [<Extension>]
-    static member Postings(subscription) = Ledger.ofPeriod subscription
-
-    [<Extension>]
     static member ToRow(subscription) = Subscription.toRow subscription
 
     [<Extension>]
@@ -359,6 +357,83 @@ type CSharp =
 
     [<Extension>]
     static member Word(refusal) = SubscriptionWords.refusal refusal
+
+    // Providers' words
+
+    [<Extension>]
+    static member Match
+        (meaning: RefundMeaning, ``open``: Func<'answer>, isDone: Func<'answer>, isNotDone: Func<'answer>)
+        =
+        match meaning with
+        | RefundOpen -> ``open``.Invoke()
+        | RefundDone -> isDone.Invoke()
+        | RefundNotDone -> isNotDone.Invoke()
+
+    [<Extension>]
+    static member Match
+        (
+            meaning: PayoutMeaning,
+            pending: Func<'answer>,
+            onItsWay: Func<'answer>,
+            arrived: Func<'answer>,
+            stopped: Func<'answer>,
+            returned: Func<'answer>
+        ) =
+        match meaning with
+        | PayoutPending -> pending.Invoke()
+        | PayoutOnItsWay -> onItsWay.Invoke()
+        | PayoutArrived -> arrived.Invoke()
+        | PayoutStopped -> stopped.Invoke()
+        | PayoutReturned -> returned.Invoke()
+
+    // Deposits
+
+    [<Extension>]
+    static member Match
+        (
+            outcome: DepositOutcome,
+            advanced: Func<Deposit, 'answer>,
+            unchanged: Func<'answer>,
+            refused: Func<DepositRefusal, 'answer>
+        ) =
+        match outcome with
+        | Deposits.Advanced next -> advanced.Invoke next
+        | Deposits.Unchanged -> unchanged.Invoke()
+        | Deposits.Refused why -> refused.Invoke why
+
+    [<Extension>]
+    static member Match(duty: DepositDuty, confirmPayment: Func<'answer>, askAboutReturn: Func<'answer>) =
+        match duty with
+        | ConfirmPayment -> confirmPayment.Invoke()
+        | AskAboutReturn -> askAboutReturn.Invoke()
+
+    [<Extension>]
+    static member Apply(deposit, rules, now, signal) = Deposit.apply rules now signal deposit
+
+    [<Extension>]
+    static member Duty(deposit) = Deposit.duty deposit
+
+    [<Extension>]
+    static member IsToBeSentAgain(deposit, rules, now) = Deposit.isToBeSentAgain rules now deposit
+
+    /// Null for a deposit that is new.
+    [<Extension>]
+    static member Postings(deposit, before: Deposit | null) = Ledger.ofDeposit (Option.ofObj before) deposit
+
+    [<Extension>]
+    static member ToRow(deposit) = DepositRow.toRow deposit
+
+    [<Extension>]
+    static member ToDeposit(row) = DepositRow.ofRow row
+
+    [<Extension>]
+    static member Word(status) = DepositWords.status status
+
+    [<Extension>]
+    static member Word(signal) = DepositWords.signal signal
+
+    [<Extension>]
+    static member Word(refusal) = DepositWords.refusal refusal
 
     // Disputes
 

@@ -146,6 +146,27 @@ type SubscriptionId =
         let (SubscriptionId value) = id
         value
 
+/// Our own name for a payment that stands outside of an order's books.
+[<Struct>]
+type DepositId =
+    | DepositId of Guid
+
+    static member Of(value: Guid) = DepositId value
+
+    member id.Value =
+        let (DepositId value) = id
+        value
+
+    /// Derived, so that one payment has one.
+    static member OfOrder(order: OrderId) = DepositId(Name.derived "deposit" order.Value [ order.Value ])
+
+    static member OfPeriod(subscription: SubscriptionId, period: int, retries: int) =
+        let what = $"deposit of period {period}, try {retries}"
+        DepositId(Name.derived what subscription.Value [ subscription.Value ])
+
+    /// The refund by which we give it back; each that was refused is followed by one of another name.
+    member id.Return(refused: int) = RefundId(Name.derived $"return {refused}" id.Value [ id.Value ])
+
 /// The marketplace's own name for a seller.
 type SellerId =
     private
@@ -252,6 +273,9 @@ type ProviderRefundId =
 
     static member For(refund: RefundId) = ProviderRefundId("ref_" + Name.base32 refund.Value)
 
+    /// One that somebody else may have made.
+    static member Named(text: string) = ProviderRefundId text
+
     member id.Value =
         let (ProviderRefundId text) = id
         text
@@ -280,6 +304,8 @@ type IdempotencyKey =
 
     /// The key of a payment that Hyperswitch deduplicates by its name.
     static member ForOnce(payment: PaymentId) = IdempotencyKey payment.Value
+
+    static member ForOnce(refund: ProviderRefundId) = IdempotencyKey refund.Value
 
     member key.Value =
         let (IdempotencyKey text) = key

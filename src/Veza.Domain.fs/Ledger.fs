@@ -4,7 +4,7 @@ namespace Veza.Domain.Ledger
 open Veza.Domain
 open Veza.Domain.Disputes
 open Veza.Domain.Orders
-open Veza.Domain.Subscriptions
+open Veza.Domain.Deposits
 open Veza.Domain.Transfers
 
 /// Debits are positive. At rest what the platform holds is what its fees, losses and the sellers explain.
@@ -19,6 +19,8 @@ type Account =
     | DisputedFunds
     /// What subscribers have paid for their periods (in credit).
     | SubscriptionRevenue
+    /// Buyers' money that came in and belongs to nothing, until it is given back (in credit).
+    | Suspense
     /// Owed to the seller and not yet sent (in credit).
     | SellerPayable of SellerId
     /// Refunded to buyers and not yet taken back from the seller.
@@ -36,6 +38,7 @@ module Ledger =
         | PlatformLosses -> "platform_losses"
         | DisputedFunds -> "disputed_funds"
         | SubscriptionRevenue -> "subscription_revenue"
+        | Suspense -> "suspense"
         | SellerPayable seller -> $"seller_payable:{seller}"
         | SellerDebt seller -> $"seller_debt:{seller}"
         | SettledOutside seller -> $"settled_outside:{seller}"
@@ -59,10 +62,29 @@ module Ledger =
                 post PlatformFees -leg.Fee
         ]
 
-    /// A subscriber has paid for one period: all of it is the platform's.
-    let ofPeriod (subscription: Subscription) =
-        let price = subscription.Plan.Price.Minor
-        summed [ post PlatformCash price; post SubscriptionRevenue -price ]
+    /// What a deposit comes to in the books: what is left of it is earned or in suspense, what was taken beyond it is lost.
+    let private standing (deposit: Deposit) =
+        let rest = deposit.Amount.Minor - Deposit.taken deposit
+        let on account = [
+            post PlatformCash rest
+            post account -(max 0L rest)
+            post PlatformLosses (max 0L -rest)
+        ]
+        match deposit.Status with
+        | Earned -> on SubscriptionRevenue
+        | Held _
+        | ToConfirm _
+        | Returning _
+        | Cleared _ -> on Suspense
+        | Adopted -> []
+
+    /// What a step of a deposit means for the books; `before` is none for one that is new.
+    let ofDeposit before after =
+        let undone = [
+            for posting in before |> Option.map standing |> Option.defaultValue [] ->
+                { posting with Amount = -posting.Amount }
+        ]
+        summed (undone @ standing after)
 
     /// The buyer has the money back; the seller's part is a debt until it is taken back or withheld.
     let ofRefund (shares: (SellerId * int64 * int64 * int64) list) =

@@ -7,6 +7,7 @@ open Veza.Domain.Disputes
 open Veza.Domain.Licenses
 open Veza.Domain.Orders
 open Veza.Domain.Payouts
+open Veza.Domain.Deposits
 open Veza.Domain.Refunds
 open Veza.Domain.Subscriptions
 open Veza.Domain.Transfers
@@ -290,7 +291,8 @@ module Machines =
 
     let private subscriptionRules = { Charging = policy; AskEvery = TimeSpan.FromHours 1. }
 
-    /// Time does not pass while a machine is walked, so a day's subscription is looked at two days later.
+    /// Time does not pass while a machine is walked, so a day's subscription is looked at a day later: its first period
+    /// ends now.
     let private subscription () =
         let paid period = PeriodPaid { Period = period; Try = 0 }
         Specification.machine {
@@ -300,7 +302,7 @@ module Machines =
                     (SubscriptionId(id 9))
                     "buyer"
                     { Code = "plan"; Price = { Minor = 100L; Currency = euro }; Interval = Day }
-                    (now.AddDays -2.)
+                    (now.AddDays -1.)
             Signals = [
                 paid 1
                 paid 2
@@ -312,6 +314,9 @@ module Machines =
                 ChargeSent
                 SubscriptionSignal.ProviderSilent
                 SubscriptionSignal.CancelRequested
+                PaymentDisputed { Period = 1; Try = 0 }
+                PaymentLost { Period = 1; Try = 0 }
+                PaymentRegained { Period = 1; Try = 0 }
             ]
             SignalWord = SubscriptionWords.signal
             StatusWord = fun subscription -> SubscriptionWords.status subscription.Status
@@ -325,6 +330,47 @@ module Machines =
             Watch = Watch.ofSubscription
             Retry = None
             Depth = 6
+        }
+
+    let private deposit () =
+        let withdrawal name by : Withdrawal = { Name = name; Amount = 100L; By = by }
+        let origin = OfPeriod(SubscriptionId(id 9), { Period = 1; Try = 0 })
+        let held = Deposit.hold now "pay_1" origin { Minor = 100L; Currency = euro } LatePayment
+        Specification.machine {
+            Called = "deposit"
+            Start = held
+            Signals = [
+                AmountCaptured 100L
+                AmountCaptured 150L
+                OrderTookIt
+                PeriodTookIt
+                for stand in [ Waiting; Taken; NotTaken ] do
+                    WithdrawalSeen(withdrawal held.OwnRefund.Value (ByRefund stand), ByWebhook)
+                WithdrawalSeen(withdrawal "ref_other" (ByRefund Taken), ByWebhook)
+                WithdrawalSeen(withdrawal held.OwnRefund.Value (ByRefund NotTaken), ByAnswer)
+                for ruling in DisputeWords.everyRuling do
+                    WithdrawalSeen(
+                        withdrawal "dp_1" (ByDispute { Stage = Stage.Dispute; Ruling = ruling }),
+                        ByWebhook
+                    )
+                PaymentConfirmed
+                ReturnSentAgain
+                ReturnRefused(refusal OtherCause)
+                DepositSignal.ProviderSilent
+                ReturnRequested
+            ]
+            SignalWord = DepositWords.signal
+            StatusWord = fun deposit -> DepositWords.status deposit.Status
+            Step =
+                fun signal deposit ->
+                    match Deposit.apply refundRules now signal deposit with
+                    | Deposits.Advanced next -> Some next, None
+                    | Deposits.Unchanged -> None, None
+                    | Deposits.Refused why -> None, Some $"%A{why}"
+            HasDuty = fun deposit -> (Deposit.duty deposit).IsSome
+            Watch = Watch.ofDeposit
+            Retry = Some ReturnRequested
+            Depth = 4
         }
 
     let private disputeRules = { AskEvery = TimeSpan.FromHours 12.; AskAfterwards = TimeSpan.FromDays 120. }
@@ -364,7 +410,17 @@ module Machines =
 
     /// Walked when somebody first asks.
     let private walked =
-        lazy [ order (); refund (); transfer (); license (); payout (); subscription (); dispute () ]
+        lazy
+            [
+                order ()
+                refund ()
+                transfer ()
+                license ()
+                payout ()
+                subscription ()
+                deposit ()
+                dispute ()
+            ]
 
     /// In reading order.
     let all () = walked.Value

@@ -5,7 +5,9 @@ open System
 open Veza.Domain.Ledger
 open Veza.Domain.Licenses
 open Veza.Domain.Orders
+open Veza.Domain.Deposits
 open Veza.Domain.Refunds
+open Veza.Domain.Subscriptions
 open Veza.Domain.Transfers
 
 /// A payment as Hyperswitch describes it, in a webhook or in an answer.
@@ -18,6 +20,9 @@ type PaymentFact = {
     OrderNamed: string | null
 }
 
+/// What Hyperswitch says of a payment. `Refusal`: why nothing was paid, where that is so.
+type PaymentReport = { Fact: PaymentFact; Meaning: PaymentMeaning; Refusal: Refusal }
+
 /// A refund as Hyperswitch describes it.
 type RefundReport = { Amount: int64; Currency: string; Payment: string; Says: RefundFact }
 
@@ -27,8 +32,20 @@ type Doubtful =
     | CurrencyDiffers
     | OrderDiffers
     | PaymentDiffers
-    /// The order is not one that can be paid: cancelled, or never offered for payment.
+    /// The order was never offered for payment.
     | OrderNotPayable
+    /// Less than was asked for was captured; it is in suspense.
+    | PartiallyCaptured
+    /// The bank has set the money aside and nobody captures it.
+    | NotCaptured
+    /// A person at Hyperswitch must decide on the payment.
+    | PaymentInReview
+    /// The payment was voided after it had been captured.
+    | PaymentVoided
+    /// Hyperswitch uses a word that Veza does not know.
+    | UnknownStatus
+    /// A late success of an order or a subscription, or a second one, part of which is gone: it cannot be sold.
+    | PartlyTakenBack
     | RefundSucceededAfterFailure
     | OrderNotRefundable
     /// A leg's transfer refused its claim: more would be taken back than was sent.
@@ -56,6 +73,11 @@ type Effect = {
     Scheduled: Transfer list
     Claimed: (Transfer * Transfer) list
     Postings: Posting list
+    Subscription: Subscription option
+    /// The payment where it stands outside of an order's books; its postings follow from how it stood before.
+    Deposit: Deposit option
+    /// Booked, and put before a person all the same.
+    Attention: Doubtful option
 }
 
 type Verdict<'effect> =
@@ -65,8 +87,8 @@ type Verdict<'effect> =
     | MustBeAsked
     | Quarantined of Why: Doubtful
 
-module Settlement =
-    let internal nothing = {
+module Effect =
+    let nothing = {
         Order = None
         Refund = None
         Granted = []
@@ -75,7 +97,54 @@ module Settlement =
         Scheduled = []
         Claimed = []
         Postings = []
+        Subscription = None
+        Deposit = None
+        Attention = None
     }
+
+/// Payments that stand outside of an order's books.
+module PaymentHolding =
+    let doubt stray =
+        match stray with
+        | LatePayment -> OrderNotPayable
+        | SecondPayment -> OrderNotPayable
+        | WrongAmount -> AmountDiffers
+        | WrongCurrency -> CurrencyDiffers
+        | WrongOrder -> OrderDiffers
+        | CapturedInPart -> PartiallyCaptured
+
+    /// What leaves by itself needs nobody's attention; what does not, as long as it is there.
+    let private attention stray (deposit: Deposit) = if deposit.Status.IsHeld then Some(doubt stray) else None
+
+    /// Booked to suspense once, however often it is reported.
+    let held rules now (fact: PaymentFact) origin stray deposit =
+        match deposit, Currency.parse (fact.Currency.ToUpperInvariant()) with
+        | _, Error _ -> Quarantined CurrencyDiffers
+        | None, Ok currency ->
+            let amount = { Minor = fact.Amount; Currency = currency }
+            let deposit = Deposit.hold now fact.Payment origin amount stray
+            Settled { Effect.nothing with Deposit = Some deposit; Attention = attention stray deposit }
+        | Some(known: Deposit), Ok currency when known.Amount.Currency <> currency ->
+            Quarantined CurrencyDiffers
+        | Some known, Ok _ ->
+            match Deposit.apply rules now (AmountCaptured fact.Amount) known, attention stray known with
+            | Deposits.Advanced next, _ ->
+                Settled { Effect.nothing with Deposit = Some next; Attention = attention stray next }
+            | (Deposits.Unchanged | Deposits.Refused _), None -> AlreadyKnown
+            | (Deposits.Unchanged | Deposits.Refused _), Some why -> Quarantined why
+
+    /// A void after the capture gives back all that is left, as a refund does.
+    let voided rules now (deposit: Deposit) =
+        let withdrawal = { Name = "void"; Amount = Deposit.left deposit; By = ByRefund Taken }
+        match Deposit.apply rules now (WithdrawalSeen(withdrawal, ByAnswer)) deposit with
+        | Deposits.Advanced next when withdrawal.Amount > 0L ->
+            Settled { Effect.nothing with Deposit = Some next }
+        | Deposits.Advanced _
+        | Deposits.Unchanged
+        | Deposits.Refused _ -> AlreadyKnown
+
+module Settlement =
+    let internal nothing = Effect.nothing
 
     let doubtWord doubtful =
         match doubtful with
@@ -84,6 +153,12 @@ module Settlement =
         | OrderDiffers -> "order_differs"
         | PaymentDiffers -> "payment_differs"
         | OrderNotPayable -> "order_not_payable"
+        | PartiallyCaptured -> "partially_captured"
+        | NotCaptured -> "not_captured"
+        | PaymentInReview -> "payment_in_review"
+        | PaymentVoided -> "payment_voided"
+        | UnknownStatus -> "unknown_status"
+        | PartlyTakenBack -> "partly_taken_back"
         | RefundSucceededAfterFailure -> "refund_succeeded_after_failure"
         | OrderNotRefundable -> "order_not_refundable"
         | ClaimRefused -> "claim_refused"
@@ -96,14 +171,12 @@ module Settlement =
 
     /// Against the frozen intent: a payment of another amount, currency or order completes nothing.
     let private mismatch (fact: PaymentFact) (order: Order) =
-        if fact.Payment <> (PaymentId.For order.Id).Value then
-            Some PaymentDiffers
-        elif not (isNull fact.OrderNamed) && fact.OrderNamed <> order.Id.Value.ToString "D" then
-            Some OrderDiffers
+        if not (isNull fact.OrderNamed) && fact.OrderNamed <> order.Id.Value.ToString "D" then
+            Some WrongOrder
         elif not (String.Equals(fact.Currency, order.Currency.Code, StringComparison.OrdinalIgnoreCase)) then
-            Some CurrencyDiffers
+            Some WrongCurrency
         elif fact.Amount <> order.Total then
-            Some AmountDiffers
+            Some WrongAmount
         else
             None
 
@@ -127,27 +200,71 @@ module Settlement =
                 Transfer.schedule leg.Transfer order.Id leg.Seller leg.Account amount now hold
     ]
 
+    let private isPaid (order: Order) =
+        match order.Status with
+        | OrderStatus.Completed
+        | PartiallyRefunded
+        | OrderStatus.Refunded -> true
+        | Created
+        | AwaitingPayment
+        | PaymentFailed
+        | OrderStatus.Cancelled -> false
+
     /// The buyer paid: the order is complete, its licenses are granted and every seller's transfer is owed.
-    let paymentSucceeded now hold fact (order: Order) =
+    let private completed now hold (next: Order) deposit =
+        Settled {
+            nothing with
+                Order = Some next
+                Granted = granted next
+                Scheduled = scheduled now hold next
+                Postings = Ledger.ofPayment next
+                Deposit = deposit
+        }
+
+    let private paid rules now hold fact (order: Order) (deposit: Deposit option) =
         match mismatch fact order, Order.apply PaymentSucceeded order with
-        | Some why, _ -> Quarantined why
-        | None, Orders.Refused _ -> Quarantined OrderNotPayable
+        | Some stray, _ when isPaid order -> Quarantined(PaymentHolding.doubt stray)
+        | Some stray, _ -> PaymentHolding.held rules now fact (OfOrder order.Id) stray deposit
         | None, Orders.Unchanged -> AlreadyKnown
+        | None, Orders.Refused _ when order.Status.IsCancelled ->
+            PaymentHolding.held rules now fact (OfOrder order.Id) LatePayment deposit
+        | None, Orders.Refused _ -> Quarantined OrderNotPayable
         | None, Orders.Advanced next ->
-            Settled {
-                nothing with
-                    Order = Some next
-                    Granted = granted next
-                    Scheduled = scheduled now hold next
-                    Postings = Ledger.ofPayment next
-            }
+            match deposit |> Option.map (Deposit.apply rules now OrderTookIt) with
+            | None
+            | Some Deposits.Unchanged -> completed now hold next None
+            | Some(Deposits.Advanced adopted) -> completed now hold next (Some adopted)
+            | Some(Deposits.Refused _) -> Quarantined PartlyTakenBack
 
     /// The payment failed, expired or was cancelled; the same payment may still be tried again.
-    let paymentFailed (order: Order) =
+    let private failed (order: Order) =
         match Order.apply PaymentHasFailed order with
         | Orders.Advanced next -> Settled { nothing with Order = Some next }
         | Orders.Unchanged -> AlreadyKnown
         | Orders.Refused _ -> Quarantined OrderNotPayable
+
+    /// What Hyperswitch says of an order's payment: every word leads somewhere.
+    let paymentReported rules now hold (report: PaymentReport) (order: Order) deposit =
+        if report.Fact.Payment <> (PaymentId.For order.Id).Value then
+            Quarantined PaymentDiffers
+        else
+            match report.Meaning with
+            | AwaitsBuyer
+            | BeingProcessed -> AlreadyKnown
+            | PaidInFull -> paid rules now hold report.Fact order deposit
+            // Late news of a payment that was captured to the end meanwhile.
+            | (PaidInPart | Uncaptured) when isPaid order -> AlreadyKnown
+            | PaidInPart ->
+                PaymentHolding.held rules now report.Fact (OfOrder order.Id) CapturedInPart deposit
+            | PaymentMeaning.NothingPaid -> failed order
+            | PaidAndVoided ->
+                match deposit with
+                | Some deposit -> PaymentHolding.voided rules now deposit
+                | None when isPaid order -> Quarantined PaymentVoided
+                | None -> failed order
+            | Uncaptured -> Quarantined NotCaptured
+            | UnderReview -> Quarantined PaymentInReview
+            | UnknownWord -> Quarantined UnknownStatus
 
     let private reservationOf (refund: Refund) = {
         Refund = refund.Id
@@ -206,8 +323,8 @@ module Settlement =
         let claimed = min (left - resumed) transfer.Unclaimed
         let resume (transfer: Transfer, movements) =
             match transfer.ToTake with
-            | taking :: _ ->
-                let claim = { taking with Amount = taking.Amount + resumed }
+            | withdrawal :: _ ->
+                let claim = { withdrawal with Amount = withdrawal.Amount + resumed }
                 hears rules now (ClaimResized claim) (transfer, movements)
             | [] -> transfer, movements
         let claim step =

@@ -6,6 +6,7 @@ open System
 open Veza.Domain.Disputes
 open Veza.Domain.Orders
 open Veza.Domain.Payouts
+open Veza.Domain.Deposits
 open Veza.Domain.Refunds
 open Veza.Domain.Subscriptions
 open Veza.Domain.Transfers
@@ -31,6 +32,8 @@ type Alarm =
     | PayoutStuck
     | PayoutNeedsOperator
     | SubscriptionUnpaid
+    /// A payment belongs to nothing, and a person must say where it goes.
+    | MoneyInSuspense
     | DisputeUndecided
     /// A webhook contradicts what is known, cannot be read, or waits for an object that does not come.
     | EventNeedsOperator
@@ -59,6 +62,7 @@ module Alarm =
         | PayoutStuck -> "payout_stuck"
         | PayoutNeedsOperator -> "payout_needs_operator"
         | SubscriptionUnpaid -> "subscription_unpaid"
+        | MoneyInSuspense -> "money_in_suspense"
         | DisputeUndecided -> "dispute_undecided"
         | EventNeedsOperator -> "event_needs_operator"
         | BooksDisagree -> "books_disagree"
@@ -74,6 +78,7 @@ module Alarm =
         PayoutStuck
         PayoutNeedsOperator
         SubscriptionUnpaid
+        MoneyInSuspense
         DisputeUndecided
         EventNeedsOperator
         BooksDisagree
@@ -91,6 +96,7 @@ module Alarm =
         | PlatformFundsMissing
         | TransferNeedsOperator
         | PayoutNeedsOperator
+        | MoneyInSuspense
         | EventNeedsOperator
         | BooksDisagree -> TimeSpan.Zero
         | RefundUndecided -> TimeSpan.FromDays 1.
@@ -161,10 +167,19 @@ module Watch =
     let ofSubscription (subscription: Subscription) =
         match subscription.Status with
         | PendingPayment charge -> by SubscriptionWorker SubscriptionUnpaid charge.DueAt None
-        | PastDue(charge, since) -> by SubscriptionWorker SubscriptionUnpaid charge.DueAt (Some since)
-        | Active(_, until) -> by SubscriptionWorker SubscriptionUnpaid until (Some until)
+        | PastDue(charge, paid) -> by SubscriptionWorker SubscriptionUnpaid charge.DueAt (Some paid.Until)
+        | Active paid -> by SubscriptionWorker SubscriptionUnpaid paid.Until (Some paid.Until)
         | SubscriptionStatus.Canceled _
         | Expired _ -> None
+
+    let ofDeposit (deposit: Deposit) =
+        match deposit.Status with
+        | Held(_, since, _) -> by Operator MoneyInSuspense since (Some since)
+        | ToConfirm(_, due) -> by Sweeper MoneyInSuspense due None
+        | Returning(_, inquiry, _) -> by Sweeper MoneyInSuspense inquiry.DueAt None
+        | Earned
+        | Cleared _
+        | Adopted -> None
 
     let ofDispute (dispute: Dispute) =
         match dispute.Status with

@@ -189,6 +189,7 @@ static class Composition
         services.AddSingleton<TransferDesk>();
         services.AddSingleton<PayoutDesk>();
         services.AddSingleton<DisputeDesk>();
+        services.AddSingleton<DepositDesk>();
         services.AddSingleton<SubscriptionDesk>();
         services.AddSingleton<TransferComparison>();
         services.AddSingleton<BuyerComparison>();

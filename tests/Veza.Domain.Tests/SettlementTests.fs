@@ -6,6 +6,7 @@ open Veza.Domain
 open Veza.Domain.Disputes
 open Veza.Domain.Ledger
 open Veza.Domain.Licenses
+open Veza.Domain.Deposits
 open Veza.Domain.Orders
 open Veza.Domain.Refunds
 open Veza.Domain.Transfers
@@ -30,27 +31,34 @@ let settlement =
                 let once = pay (start two)
                 Expect.equal (once |> pay |> pay) once "nothing new"
             }
-            test "of another amount, currency or order is quarantined by name" {
+            test "of another amount, currency or order is in suspense and before a person" {
                 let order = (start two).Order
-                let verdict change = Settlement.paymentSucceeded now TimeSpan.Zero (change (fact order)) order
-                Expect.equal (verdict (fun fact -> { fact with Amount = 1L })) (Quarantined AmountDiffers) ""
+                let attention change =
+                    match paymentSays PaidInFull (change (fact order)) order None with
+                    | Settled effect ->
+                        Expect.isNone effect.Order "it completes nothing"
+                        Expect.isTrue (effect.Deposit |> Option.exists _.Status.IsHeld) "it is in suspense"
+                        effect.Attention
+                    | AlreadyKnown
+                    | MustBeAsked -> None
+                    | Quarantined why -> Some why
+                Expect.equal (attention (fun fact -> { fact with Amount = 1L })) (Some AmountDiffers) ""
                 Expect.equal
-                    (verdict (fun fact -> { fact with Currency = "USD" }))
-                    (Quarantined CurrencyDiffers)
+                    (attention (fun fact -> { fact with Currency = "USD" }))
+                    (Some CurrencyDiffers)
                     ""
+                Expect.equal (attention (fun fact -> { fact with OrderNamed = "x" })) (Some OrderDiffers) ""
                 Expect.equal
-                    (verdict (fun fact -> { fact with OrderNamed = "x" }))
-                    (Quarantined OrderDiffers)
-                    ""
-                Expect.equal
-                    (verdict (fun fact -> { fact with Payment = "pay_x" }))
+                    (paymentSays PaidInFull { fact order with Payment = "pay_x" } order None)
                     (Quarantined PaymentDiffers)
-                    ""
+                    "it is another payment"
             }
-            test "of a cancelled order is quarantined" {
+            test "of a cancelled order is in suspense and to be given back" {
                 let order = orderOf two |> advance CancelRequested
-                let verdict = Settlement.paymentSucceeded now TimeSpan.Zero (fact order) order
-                Expect.equal verdict (Quarantined OrderNotPayable) "somebody must give it back"
+                match paymentSays PaidInFull (fact order) order None with
+                | Settled { Deposit = Some deposit; Attention = None; Order = None } ->
+                    Expect.equal deposit.Status (ToConfirm(LatePayment, now)) "once the provider confirms it"
+                | verdict -> failtest $"%A{verdict}"
             }
             test "of a leg without net owes no transfer" {
                 let world = pay (start { two with Bps = 10_000 })

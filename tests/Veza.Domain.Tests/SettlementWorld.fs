@@ -93,8 +93,12 @@ let start basket = {
     Postings = []
 }
 
-let pay world =
-    Settlement.paymentSucceeded now TimeSpan.Zero (fact world.Order) world.Order |> settle world
+/// What Hyperswitch says of the order's payment.
+let paymentSays meaning fact order deposit =
+    let told = { Fact = fact; Meaning = meaning; Refusal = because OtherCause }
+    Settlement.paymentReported refundRules now TimeSpan.Zero told order deposit
+
+let pay world = paymentSays PaidInFull (fact world.Order) world.Order None |> settle world
 
 let request number request world =
     match Order.planRefund request world.Order with

@@ -6,6 +6,7 @@ open System.IO
 open Expecto
 open FSharp.Reflection
 open Veza.Domain
+open Veza.Domain.Deposits
 open Veza.Domain.Disputes
 open Veza.Domain.Licenses
 open Veza.Domain.Orders
@@ -27,6 +28,7 @@ let private unions = [
     "license", typeof<LicenseStatus>, typeof<LicenseSignal>
     "payout", typeof<PayoutStatus>, typeof<PayoutSignal>
     "subscription", typeof<SubscriptionStatus>, typeof<SubscriptionSignal>
+    "deposit", typeof<DepositStatus>, typeof<DepositSignal>
     "dispute", typeof<DisputeStatus>, typeof<DisputeSignal>
 ]
 
@@ -108,7 +110,7 @@ let tests =
                 skiptest "a stale page would notice every mutation; the other tests shall"
             let pages =
                 [ for machine in Machines.all () -> machine.Name, Specification.markdown machine ]
-                @ [ "operation", OperationTable.markdown ]
+                @ [ "operation", OperationTable.markdown; "words", WordTable.markdown ]
             for name, text in pages do
                 let page = Path.Combine(folder, name + ".md")
                 if Environment.GetEnvironmentVariable "VEZA_WRITE_SPEC" = "1" then

@@ -278,6 +278,23 @@ type Scene
                 }
         )
 
+    /// A payment outside of an order's books.
+    member scene.DepositIs(payment: string, status: string) =
+        scene.Until(
+            $"the deposit to be {status}",
+            fun () ->
+                task {
+                    let! found =
+                        scene.Scalar<int64>
+                            $"select count(*) from deposits where payment_id = '{payment}' and status = '{status}'"
+                    return found = 1L
+                }
+        )
+
+    member scene.Balance(account: string) =
+        scene.Scalar<int64>
+            $"select coalesce(sum(amount), 0)::bigint from ledger_entries where account = '{account}'"
+
     /// Every currency's postings sum to zero, and what the ledger holds as cash is what Stripe holds.
     member scene.BooksAgree() =
         task {

@@ -38,9 +38,22 @@ let private subscribed (scene: Scene) =
         return asked
     }
 
+let private date (name: string) (answer: Answer) = answer.Body.GetProperty(name).GetDateTimeOffset()
+
+let private paidPeriods (scene: Scene) (id: string) count =
+    scene.Until(
+        $"{count} periods to be paid",
+        fun () ->
+            task {
+                let! now = scene.Get $"/api/v1/subscriptions/{id}"
+                return number "paid_periods" now.Body = count
+            }
+    )
+
 /// Its paid period is over.
 let private periodEnds (scene: Scene) =
-    scene.Execute "update subscriptions set since = since - interval '32 days', due_at = now()"
+    scene.Execute
+        "update subscriptions set since = since - interval '32 days', due_at = now(), paid_until = now()"
 
 [<Tests>]
 let tests =
@@ -94,7 +107,7 @@ let tests =
                     "charged, refused, charged again, refused"
                 do! scene.BooksAgree()
             })
-        play "is canceled once, and a payment after that is for a person" hurried (fun scene ->
+        play "is canceled once, and a payment after that is given back" hurried (fun scene ->
             task {
                 let! asked = scene.Post("/api/v1/subscriptions", monthly)
                 let id = asked.Text "id"
@@ -102,18 +115,112 @@ let tests =
                     let! canceled = scene.Post($"/api/v1/subscriptions/{id}/cancel", "")
                     Expect.equal (canceled.Status, canceled.Text "status") (200, "canceled") ""
                 scene.World.Hyperswitch.Confirm(paymentOf asked, good) |> ignore
+                do! scene.DepositIs(paymentOf asked, "cleared")
+                let struct (paid, back) = scene.World.Hyperswitch.Totals()["EUR"]
+                Expect.equal (paid, back) (900L, 900L) "once"
+                do! scene.BooksAgree()
+            })
+        play "what was paid gives access to its end, also once it is canceled" hurried (fun scene ->
+            task {
+                let! asked = subscribed scene
+                let! active = scene.Get $"""/api/v1/subscriptions/{asked.Text "id"}"""
+                let! canceled = scene.Post($"""/api/v1/subscriptions/{asked.Text "id"}/cancel""", "")
+                Expect.equal (canceled.Text "status") "canceled" ""
+                Expect.isNonEmpty (canceled.Text "paid_until") ""
+                Expect.equal (canceled.Text "paid_until") (active.Text "paid_until") ""
+            })
+        play "after five missed months one is charged" hurried (fun scene ->
+            task {
+                let! asked = subscribed scene
+                let id = asked.Text "id"
+                do!
+                    scene.Execute
+                        "update subscriptions set since = since - interval '5 months', due_at = now(), paid_until = now()"
+                do! paidPeriods scene id 2L
+                let! now = scene.Get $"/api/v1/subscriptions/{id}"
+                Expect.equal (now.Text "status") "active" ""
+                Expect.isGreaterThan
+                    (date "paid_until" now)
+                    System.DateTimeOffset.UtcNow
+                    "it is the present one"
+                let! payments = scene.Scalar<int64> "select count(*) from subscription_payments"
+                Expect.equal payments 2L "one charge for the first month, one for the sixth"
+                do! scene.BooksAgree()
+            })
+        play
+            "refunded in full at Hyperswitch: revenue reversed, access ended, charged no more"
+            hurried
+            (fun scene ->
+                task {
+                    let! asked = subscribed scene
+                    let id = asked.Text "id"
+                    scene.World.Hyperswitch.Decide(Veza.Sandbox.Hyperswitch.RefundFate.Succeeded, 1)
+                    Expect.isNotNull
+                        (scene.World.Hyperswitch.RefundByHand(paymentOf asked, 900L))
+                        "made there"
+                    do! isNow scene id "canceled"
+                    let! now = scene.Get $"/api/v1/subscriptions/{id}"
+                    Expect.isLessThanOrEqual
+                        (date "paid_until" now)
+                        System.DateTimeOffset.UtcNow
+                        "access has ended"
+                    let! revenue = scene.Balance "subscription_revenue"
+                    Expect.equal revenue 0L ""
+                    do! scene.BooksAgree()
+                    do! scene.Execute "update subscriptions set since = since - interval '32 days'"
+                    let! payments = scene.Scalar<int64> "select count(*) from subscription_payments"
+                    Expect.equal payments 1L "charged no more"
+                })
+        play "refunded in part: the rest is earned and access stays" hurried (fun scene ->
+            task {
+                let! asked = subscribed scene
+                scene.World.Hyperswitch.Decide(Veza.Sandbox.Hyperswitch.RefundFate.Succeeded, 1)
+                scene.World.Hyperswitch.RefundByHand(paymentOf asked, 400L) |> ignore
                 do!
                     scene.Until(
-                        "the payment to be quarantined",
+                        "the rest to be earned",
                         fun () ->
                             task {
-                                let! reason =
-                                    scene.Scalar<int64>
-                                        "select count(*) from webhook_events where reason = 'paid_after_the_end'"
-                                return reason = 1L
+                                let! revenue = scene.Balance "subscription_revenue"
+                                return revenue = -500L
                             }
                     )
+                do! isNow scene (asked.Text "id") "active"
+                do! scene.BooksAgree()
             })
+        for outcome, access in
+            [
+                Veza.Sandbox.Hyperswitch.DisputeOutcome.Lost, false
+                Veza.Sandbox.Hyperswitch.DisputeOutcome.Won, true
+            ] do
+            play $"disputed and {outcome}: charged no more, the books follow" hurried (fun scene ->
+                task {
+                    let! asked = subscribed scene
+                    let id = asked.Text "id"
+                    let dispute = scene.World.Hyperswitch.Dispute(paymentOf asked, System.Nullable(), false)
+                    do! isNow scene id "canceled"
+                    let! held = scene.Get $"/api/v1/subscriptions/{id}"
+                    Expect.isGreaterThan (date "paid_until" held) System.DateTimeOffset.UtcNow "not lost yet"
+                    do! scene.BooksAgree()
+                    scene.World.Hyperswitch.Change(
+                        nonNull dispute,
+                        Veza.Sandbox.Hyperswitch.DisputeChange(Outcome = outcome)
+                    )
+                    |> ignore
+                    do!
+                        scene.Until(
+                            "the bank's word to be followed",
+                            fun () ->
+                                task {
+                                    let! revenue = scene.Balance "subscription_revenue"
+                                    let! now = scene.Get $"/api/v1/subscriptions/{id}"
+                                    let isOpen = date "paid_until" now > System.DateTimeOffset.UtcNow
+                                    return revenue = (if access then -900L else 0L) && isOpen = access
+                                }
+                        )
+                    do! isNow scene id "canceled"
+                    do! scene.BooksAgree()
+                })
         play "a lost answer is found out by asking, and charges nobody twice" hurried (fun scene ->
             task {
                 scene.World.Faults.Add(

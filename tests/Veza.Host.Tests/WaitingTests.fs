@@ -267,7 +267,10 @@ let tests =
                                 scene.Execute
                                     $"update payments set provider_status = '{status}', created_at = '{start:u}', due_at = '{start:u}'"
                             let! before = raised scene (over.AddSeconds -1.)
-                            Expect.isEmpty before $"{status}: not yet"
+                            if List.contains status ProviderWords.needingPerson then
+                                Expect.hasLength before 1 $"{status}: a person at Hyperswitch must act"
+                            else
+                                Expect.isEmpty before $"{status}: not yet"
                             let! ringing = raised scene (over.AddSeconds 1.)
                             let expected =
                                 if List.contains status others then

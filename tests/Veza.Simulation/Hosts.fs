@@ -102,10 +102,30 @@ and Host(id: int, world: World) =
         )
     let transfers = TransferDesk(settings, istore, conflicts, connect, observations, wakes, clock)
     let disputes = DisputeDesk(settings, istore, hyperswitch, stripeBooks, observations, leases, clock)
+    let deposits =
+        DepositDesk(
+            settings,
+            istore,
+            conflicts,
+            hyperswitch,
+            observations,
+            clock,
+            NullLogger<DepositDesk>.Instance
+        )
     let inbox =
         new InboxWorker(settings, istore, conflicts, settler, wakes, clock, NullLogger<InboxWorker>.Instance)
     let sweeper =
-        new Sweeper(settings, istore, payments, refunds, disputes, wakes, clock, NullLogger<Sweeper>.Instance)
+        new Sweeper(
+            settings,
+            istore,
+            payments,
+            refunds,
+            disputes,
+            deposits,
+            wakes,
+            clock,
+            NullLogger<Sweeper>.Instance
+        )
     let inquirer =
         new Inquirer(
             settings,

@@ -187,6 +187,27 @@ type MemoryStore(host: int, scheduler: Scheduler, tables: Tables, lostCommits: i
                 return claimed :> IReadOnlyList<_>
             }
 
+        member _.ClaimDeposits(most, now, lease, _) =
+            task {
+                do! pass "claims deposits"
+                let due =
+                    due "deposit" most now [
+                        for KeyValue(id, struct (row, _)) in tables.Deposits do
+                            if row.DueAt.HasValue then
+                                row.DueAt, id
+                    ]
+                let claimed =
+                    List [
+                        for id in due do
+                            let struct (row, version) = tables.Deposits[id]
+                            tables.Deposits[id] <-
+                                struct ({ row with DueAt = Nullable(now + lease) }, version + 1)
+                            tables.Deposit id
+                    ]
+                do! pass "has claimed deposits"
+                return claimed :> IReadOnlyList<_>
+            }
+
         member _.DueSubscriptions(most, now, _) =
             task {
                 do! pass "reads what subscriptions are due"

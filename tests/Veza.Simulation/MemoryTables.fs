@@ -5,6 +5,7 @@ open System
 open System.Collections.Generic
 open Veza.Adapters.Storage
 open Veza.Domain.Licenses
+open Veza.Domain.Deposits
 open Veza.Domain.Disputes
 open Veza.Domain.Orders
 open Veza.Domain.Payouts
@@ -46,6 +47,7 @@ type Tables() =
     member val Payouts = SortedDictionary<Guid, struct (PayoutRow * int)>()
     member val Disputes = SortedDictionary<Guid, struct (DisputeRow * int)>()
     member val Subscriptions = SortedDictionary<Guid, struct (SubscriptionRow * int)>()
+    member val Deposits = SortedDictionary<Guid, struct (DepositRow * int)>()
     /// By Hyperswitch's name for the payment; and what each subscription was paid with.
     member val Charges = Dictionary<string, KnownCharge>()
     member val PaymentMethods = Dictionary<Guid, string>()
@@ -89,6 +91,10 @@ type Tables() =
     member tables.Subscription id =
         let struct (row, version) = tables.Subscriptions[id]
         Tables.Read(Subscription.ofRow row, version)
+
+    member tables.Deposit id =
+        let struct (row, version) = tables.Deposits[id]
+        Tables.Read(DepositRow.ofRow row, version)
 
     member tables.Dispute id =
         let struct (row, version) = tables.Disputes[id]

@@ -8,6 +8,7 @@ open System.Threading.Tasks
 open Veza.Adapters.Storage
 open Veza.Domain
 open Veza.Domain.Licenses
+open Veza.Domain.Deposits
 open Veza.Domain.Disputes
 open Veza.Domain.Orders
 open Veza.Domain.Payouts
@@ -201,6 +202,19 @@ type Transaction(host: int, scheduler: Scheduler, tables: Tables, lostCommits: i
                 return Dictionary(dict [ for id in ids -> id, tables.Subscription id ])
             }
 
+        member transaction.DepositsOf(payments, _) =
+            task {
+                do! pass "reads deposits"
+                let ids = [
+                    for KeyValue(id, struct (row, _)) in tables.Deposits do
+                        if Seq.contains row.PaymentId payments then
+                            id
+                ]
+                do! transaction.LockAll [ for id in ids -> $"deposit {id}" ]
+                return
+                    Dictionary(dict [ for id in ids -> (tables.Deposit id).Value.Payment, tables.Deposit id ])
+            }
+
         member _.ChargesNamed(names, _) =
             task {
                 do! pass "reads charges"
@@ -353,9 +367,10 @@ type Transaction(host: int, scheduler: Scheduler, tables: Tables, lostCommits: i
                                         let struct (order, _, _, _) = tables.Orders[row.Order]
                                         order.Status
                                 let waits =
-                                    (status = "awaiting_payment" || status = "payment_failed")
-                                    && payment.Status <> "cancelled"
-                                    && payment.Status <> "expired"
+                                    not (Seq.contains payment.Status ProviderWords.over)
+                                    && (status = "awaiting_payment"
+                                        || status = "payment_failed"
+                                        || (status = "cancelled" && payment.Status <> "succeeded"))
                                 row.Status <- payment.Status
                                 row.ErrorCode <- payment.ErrorCode
                                 row.Secret <-
@@ -410,6 +425,7 @@ type Transaction(host: int, scheduler: Scheduler, tables: Tables, lostCommits: i
                         for id in changes.Payouts.Keys -> $"payout {id}"
                         for id in changes.Disputes.Keys -> $"dispute {id}"
                         for id in changes.Subscriptions.Keys -> $"subscription {id}"
+                        for id in changes.Deposits.Keys -> $"deposit {id}"
                     ]
                 for KeyValue(id, change) in changes.Orders do
                     match change.Before with
@@ -456,6 +472,13 @@ type Transaction(host: int, scheduler: Scheduler, tables: Tables, lostCommits: i
                     tables.Subscriptions,
                     tables.Subscription,
                     Subscription.toRow
+                )
+                transaction.WriteAll(
+                    "deposit",
+                    changes.Deposits,
+                    tables.Deposits,
+                    tables.Deposit,
+                    DepositRow.toRow
                 )
                 for KeyValue(id, change) in changes.Transfers do
                     transaction.WriteTransfer(id, change)

@@ -4,6 +4,7 @@ using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using Veza.Domain;
+using Veza.Domain.Deposits;
 using Veza.Domain.Orders;
 using Veza.Domain.Refunds;
 using Veza.Domain.Subscriptions;
@@ -110,8 +111,29 @@ public sealed class HyperswitchClient(HttpClient http, string? profileId)
     public Task<Answered<ProviderPayment>> GetPayment(PaymentId id, CancellationToken cancellation) =>
         Ask($"payments/{id.Value}?force_sync=true", HyperswitchJson.Payment, cancellation);
 
+    /// <summary>Gives back what belongs to nothing, under a name that follows from the payment's.</summary>
+    public Task<Answered<ProviderRefund>> CreateReturn(
+        Deposit deposit,
+        long amount,
+        string reason,
+        CancellationToken cancellation
+    ) =>
+        CreateRefund(
+            new JsonObject
+            {
+                ["refund_id"] = deposit.OwnRefund.Value,
+                ["payment_id"] = deposit.Payment,
+                ["amount"] = amount,
+                ["refund_type"] = "instant",
+                ["reason"] = reason,
+                ["metadata"] = new JsonObject { ["deposit_id"] = deposit.Id.Value.ToString("D") },
+            },
+            IdempotencyKey.ForOnce(deposit.OwnRefund),
+            cancellation
+        );
+
     /// <summary>Gives money back. Sent once; what has no answer is asked about, never repeated on a guess.</summary>
-    public async Task<Answered<ProviderRefund>> CreateRefund(Refund refund, CancellationToken cancellation)
+    public Task<Answered<ProviderRefund>> CreateRefund(Refund refund, CancellationToken cancellation)
     {
         var body = new JsonObject
         {
@@ -130,11 +152,20 @@ public sealed class HyperswitchClient(HttpClient http, string? profileId)
             body["reason"] = reason;
         }
 
+        return CreateRefund(body, IdempotencyKey.ForOnce(refund.Id.Value), cancellation);
+    }
+
+    async Task<Answered<ProviderRefund>> CreateRefund(
+        JsonObject body,
+        IdempotencyKey key,
+        CancellationToken cancellation
+    )
+    {
         var answered = await Send(
             HttpMethod.Post,
             "refunds",
             body,
-            IdempotencyKey.ForOnce(refund.Id.Value),
+            key,
             HyperswitchJson.Refund,
             cancellation
         );
@@ -149,7 +180,11 @@ public sealed class HyperswitchClient(HttpClient http, string? profileId)
 
     /// <summary>Asks what became of a refund.</summary>
     public Task<Answered<ProviderRefund>> GetRefund(ProviderRefundId id, CancellationToken cancellation) =>
-        Ask($"refunds/{id.Value}?force_sync=true", HyperswitchJson.Refund, cancellation);
+        Ask(
+            $"refunds/{Uri.EscapeDataString(id.Value)}?force_sync=true",
+            HyperswitchJson.Refund,
+            cancellation
+        );
 
     /// <summary>Asks what became of a dispute, by Hyperswitch's own name for it.</summary>
     public Task<Answered<SeenDispute>> GetDispute(string id, CancellationToken cancellation) =>
@@ -315,7 +350,7 @@ public sealed class HyperswitchClient(HttpClient http, string? profileId)
             : null;
 
     static Refusal NoSuchPayment =>
-        new(RefusalCause.OtherCause, "HE_02", "Hyperswitch does not know the payment of this order.");
+        new(RefusalCause.OtherCause, "HE_02", "Hyperswitch does not know this payment.");
 
     static Refusal Unnamed(int status) => new(RefusalCause.OtherCause, $"http_{status}", $"HTTP {status}");
 }

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text.Json;
+using Microsoft.FSharp.Core;
 using Veza.Domain;
 using Veza.Domain.Disputes;
 using Veza.Domain.Refunds;
@@ -22,10 +23,20 @@ public sealed record ProviderPayment(
 {
     public PaymentFact ToFact() => new(PaymentId, Amount, Currency, OrderId);
 
-    public bool HasSucceeded => Status == "succeeded";
+    public PaymentMeaning Meaning => ProviderWords.payment(Status);
 
-    /// <summary>None of these is final: Hyperswitch may make another attempt on the same payment.</summary>
-    public bool HasFailed => Status is "failed" or "cancelled" or "expired";
+    public PaymentReport ToReport() =>
+        new(
+            ToFact(),
+            Meaning,
+            new Refusal(
+                RefusalCause.OtherCause,
+                ErrorCode ?? Status,
+                ErrorMessage ?? "The provider gave no reason."
+            )
+        );
+
+    public bool HasSucceeded => Meaning.IsPaidInFull;
 }
 
 /// <summary>What matters of a refund at Hyperswitch.</summary>
@@ -39,9 +50,7 @@ public static class HyperswitchJson
         new(
             Text(payment, "payment_id"),
             Text(payment, "status"),
-            OptionalNumber(payment, "amount_received") is { } received and > 0
-                ? received
-                : Number(payment, "amount"),
+            Captured(payment),
             Text(payment, "currency"),
             OptionalText(payment, "client_secret"),
             payment.TryGetProperty("metadata", out var metadata) && metadata.ValueKind == JsonValueKind.Object
@@ -53,7 +62,17 @@ public static class HyperswitchJson
             OptionalText(payment, "payment_method_id")
         );
 
-    /// <exception cref="JsonException">A field that Veza relies on is missing or of another type.</exception>
+    /// <summary>What was captured; before anything was, what was asked for.</summary>
+    static long Captured(JsonElement payment) =>
+        OptionalNumber(payment, "amount_received") is { } received and > 0 ? received
+        : ProviderWords.payment(Text(payment, "status")).IsPaidInPart
+            ? throw new JsonException(
+                "'amount_received' is missing from a payment that was captured in part."
+            )
+        : Number(payment, "amount");
+
+    /// <exception cref="JsonException">A field that Veza relies on is missing or of another type, or a status that Veza does
+    /// not know.</exception>
     public static ProviderRefund Refund(JsonElement refund) =>
         new(
             Text(refund, "refund_id"),
@@ -61,27 +80,25 @@ public static class HyperswitchJson
                 Number(refund, "amount"),
                 Text(refund, "currency"),
                 Text(refund, "payment_id"),
-                Text(refund, "status") switch
-                {
-                    "succeeded" or "success" => RefundFact.HasSucceeded,
-                    "failed" or "failure" or "transaction_failure" => RefundFact.NewHasFailed(
-                        new Refusal(
-                            RefusalCause.OtherCause,
-                            OptionalText(refund, "error_code") ?? "refund_failed",
-                            OptionalText(refund, "error_message") ?? "The provider gave no reason."
-                        )
-                    ),
-                    // `pending`, `review`, and whatever Hyperswitch invents next: not decided.
-                    _ => RefundFact.StillPending,
-                }
+                Known("refund", Text(refund, "status"), ProviderWords.refund)
+                    .Match(
+                        open: () => RefundFact.StillPending,
+                        isDone: () => RefundFact.HasSucceeded,
+                        isNotDone: () =>
+                            RefundFact.NewHasFailed(
+                                new Refusal(
+                                    RefusalCause.OtherCause,
+                                    OptionalText(refund, "error_code") ?? "refund_failed",
+                                    OptionalText(refund, "error_message") ?? "The provider gave no reason."
+                                )
+                            )
+                    )
             )
         );
 
-    /// <remarks>
-    /// Its amount is a string of minor units. <c>expired</c> and <c>accepted</c> are lost, <c>cancelled</c> is won: the
-    /// bank has closed it without taking anything.
-    /// </remarks>
-    /// <exception cref="JsonException">A field that Veza relies on is missing or of another type.</exception>
+    /// <remarks>Its amount is a string of minor units.</remarks>
+    /// <exception cref="JsonException">A field that Veza relies on is missing or of another type, or a status that Veza does
+    /// not know.</exception>
     public static SeenDispute Dispute(JsonElement dispute) =>
         new(
             OptionalText(dispute, "connector_dispute_id") is { Length: > 0 } connectors
@@ -94,25 +111,16 @@ public static class HyperswitchJson
                 : throw new JsonException("'amount' is not a number of minor units."),
             Text(dispute, "currency"),
             new DisputeFact(
-                Text(dispute, "dispute_stage") switch
-                {
-                    "pre_dispute" => Stage.PreDispute,
-                    "dispute" => Stage.Dispute,
-                    "pre_arbitration" => Stage.PreArbitration,
-                    "arbitration" => Stage.Arbitration,
-                    "dispute_reversal" => Stage.DisputeReversal,
-                    var unknown => throw new JsonException($"No dispute is at '{unknown}'."),
-                },
-                Text(dispute, "dispute_status") switch
-                {
-                    "dispute_opened" => Ruling.Opened,
-                    "dispute_challenged" => Ruling.Challenged,
-                    "dispute_won" or "dispute_cancelled" => Ruling.WonByUs,
-                    "dispute_lost" or "dispute_accepted" or "dispute_expired" => Ruling.LostByUs,
-                    var unknown => throw new JsonException($"No dispute is '{unknown}'."),
-                }
+                Known("dispute", Text(dispute, "dispute_stage"), ProviderWords.stage),
+                Known("dispute", Text(dispute, "dispute_status"), ProviderWords.ruling)
             )
         );
+
+    /// <exception cref="JsonException">Nobody has thought about this word: whatever carries it is shown to a person.</exception>
+    internal static T Known<T>(string what, string word, Func<string, FSharpOption<T>?> find) =>
+        find(word) is { Value: var meaning }
+            ? meaning
+            : throw new JsonException($"Veza does not know a {what} that is '{word}'.");
 
     /// <summary>A page of payments, and the name after which the next one begins.</summary>
     public static (IReadOnlyList<ProviderPayment> Items, string? Last) Payments(JsonElement list)

@@ -70,6 +70,8 @@ public sealed class Alarms(NpgsqlDataSource database, TimeProvider clock)
                 and waiting_since <= $1 and $2 >= $1 and {which}
             """;
 
+    static string Quoted(IEnumerable<string> words) => string.Join(", ", words.Select(word => $"'{word}'"));
+
     /// <summary>
     /// Where each alarm looks, as <c>Watch</c> says it (a test holds the two together): what is selected is since when it
     /// waits, which no try moves on, and its name; $1 is the time before which that must be, $2 is now.
@@ -112,13 +114,20 @@ public sealed class Alarms(NpgsqlDataSource database, TimeProvider clock)
                 """,
                 Patient(Alarm.RefundUndecided)
             ),
-            // A buyer who never pays is no alarm; a payment whose end nobody tells is, in whatever status it stands.
+            // A buyer who never pays is no alarm; a payment whose end nobody tells is, in whatever status it stands, and at once
+            // where only a person at Hyperswitch gets it on.
             (
                 Alarm.PaymentUndecided,
-                """
-                created_at, payment_id from payments where due_at is not null and created_at <= $1 and $2 >= $1
-                    and coalesce(provider_status, '') not in ('requires_payment_method', 'requires_confirmation',
-                        'requires_customer_action', 'failed', 'cancelled', 'expired')
+                $"""
+                created_at, payment_id from (
+                    select created_at, payment_id, provider_status from payments where due_at is not null
+                    union all
+                    select p.created_at, p.payment_id, p.provider_status from subscription_payments p
+                    join subscriptions s on s.id = p.subscription_id and s.is_open and s.period = p.period
+                        and s.retries = p.try) w
+                where provider_status in ({Quoted(ProviderWords.needingPerson)})
+                    or (created_at <= $1 and $2 >= $1 and (provider_status is null
+                        or provider_status not in ({Quoted(ProviderWords.untroubled)})))
                 """,
                 Patient(Alarm.PaymentUndecided)
             ),
@@ -146,6 +155,17 @@ public sealed class Alarms(NpgsqlDataSource database, TimeProvider clock)
                 where since <= $1 and $2 >= $1
                 """,
                 Patient(Alarm.SubscriptionUnpaid)
+            ),
+            (
+                Alarm.MoneyInSuspense,
+                """
+                since, payment_id from (
+                    select since, payment_id from deposits where status = 'held' and since <= $1
+                    union all
+                    select created_at, payment_id from deposits
+                    where due_at is not null and created_at < $2 - interval '1 day') w
+                """,
+                Patient(Alarm.MoneyInSuspense)
             ),
             (
                 Alarm.DisputeUndecided,

@@ -38,6 +38,8 @@ sealed class Outbox
                     (select json_build_object({Shapes.Dispute}) from disputes d where d.id = w.entity_id)
                 when 'subscription' then
                     (select json_build_object({Shapes.Subscription}) from subscriptions s where s.id = w.entity_id)
+                when 'deposit' then
+                    (select json_build_object({Shapes.Deposit}) from deposits d where d.id = w.entity_id)
                 end)::text, w.at
             from changed w where exists (select from webhook_endpoints e where {Wants})
             returning seq, type, created_at)

@@ -122,8 +122,8 @@ static class PaymentTable
             set provider_status = c.status, error_code = c.error_code, error_message = c.error_message,
                 client_secret = coalesce(p.client_secret, c.client_secret),
                 connector_payment_id = coalesce(c.connector_payment, p.connector_payment_id),
-                due_at = case when o.status in ('awaiting_payment', 'payment_failed')
-                    and c.status not in ('cancelled', 'expired') then p.due_at end,
+                due_at = case when c.status <> all($8) and (o.status in ('awaiting_payment', 'payment_failed')
+                    or (o.status = 'cancelled' and c.status <> 'succeeded')) then p.due_at end,
                 updated_at = $7
             from unnest($1, $2, $3, $4, $5, $6) as c (payment_id, status, error_code, error_message,
                 client_secret, connector_payment), orders o
@@ -138,6 +138,7 @@ static class PaymentTable
         command.Parameters.Add(Reading.Texts(payments.Select(payment => payment.ClientSecret)));
         command.Parameters.Add(Reading.Texts(payments.Select(payment => payment.ConnectorPayment)));
         command.Parameters.Add(Reading.At(now));
+        command.Parameters.Add(Reading.Texts(ProviderWords.over));
         await command.ExecuteNonQueryAsync(cancellation);
     }
 }

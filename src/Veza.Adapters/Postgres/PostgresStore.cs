@@ -2,6 +2,7 @@ using Microsoft.Extensions.Logging;
 using Npgsql;
 using Veza.Adapters.Storage;
 using Veza.Adapters.Stripe;
+using Veza.Domain.Deposits;
 using Veza.Domain.Disputes;
 using Veza.Domain.Payouts;
 using Veza.Domain.Refunds;
@@ -62,6 +63,13 @@ public sealed class PostgresStore(NpgsqlDataSource database, ILoggerFactory logs
         TimeSpan lease,
         CancellationToken cancellation
     ) => await DisputeTable.Claim(database, most, rules, now, lease, cancellation);
+
+    public async Task<IReadOnlyList<Versioned<Deposit>>> ClaimDeposits(
+        int most,
+        DateTimeOffset now,
+        TimeSpan lease,
+        CancellationToken cancellation
+    ) => await DepositTable.Claim(database, most, now, lease, cancellation);
 
     public async Task<IReadOnlyList<Guid>> DueSubscriptions(
         int most,

@@ -1,6 +1,7 @@
 using Npgsql;
 using Veza.Adapters.Hyperswitch;
 using Veza.Adapters.Storage;
+using Veza.Domain.Deposits;
 using Veza.Domain.Disputes;
 using Veza.Domain.Licenses;
 using Veza.Domain.Orders;
@@ -115,6 +116,11 @@ sealed class Session : ITransaction
         CancellationToken cancellation
     ) => SubscriptionTable.Load(this, ids, cancellation);
 
+    public Task<Dictionary<string, Versioned<Deposit>>> DepositsOf(
+        IReadOnlyCollection<string> paymentIds,
+        CancellationToken cancellation
+    ) => DepositTable.LoadOf(this, paymentIds, cancellation);
+
     public Task<Dictionary<string, KnownCharge>> ChargesNamed(
         IReadOnlyCollection<string> paymentIds,
         CancellationToken cancellation
@@ -208,6 +214,7 @@ sealed class Session : ITransaction
         PayoutTable.Write(batch, guard, changes, now);
         DisputeTable.Write(batch, guard, changes, now);
         SubscriptionTable.Write(batch, guard, changes, now);
+        DepositTable.Write(batch, guard, changes, now);
         var told = changes.Transitions.Count > 0 ? outbox.Write(batch, changes.Transitions, now) : null;
         WriteEntries(batch, changes, now);
         if (changes.Transfers.Values.Any(change => change.After.Attempt?.Value.Waiting.IsDue == true))

@@ -120,8 +120,8 @@ static class Shapes
         'plan', json_build_object('code', s.plan_code, 'amount', s.amount, 'currency', s.currency,
             'interval', s.interval),
         'status', s.status,
-        'paid_periods', s.period - case when s.status in ('pending_payment', 'past_due') then 1 else 0 end,
-        'paid_until', case when s.status = 'active' then s.due_at else s.past_due_since end,
+        'paid_periods', (select count(*) from deposits d where d.subscription_id = s.id and d.status = 'earned'),
+        'paid_until', s.paid_until,
         'next_charge_at', s.due_at, 'past_due_since', s.past_due_since,
         'payment', (select json_build_object('payment_id', p.payment_id, 'client_secret', p.client_secret,
             'period', p.period, 'status', coalesce(p.provider_status, 'pending'),
@@ -129,6 +129,18 @@ static class Shapes
                 then json_build_object('code', p.error_code, 'message', p.error_message) end)
             from subscription_payments p where p.subscription_id = s.id order by p.period desc, p.try desc limit 1),
         'created_at', s.created_at, 'updated_at', s.updated_at
+        """;
+
+    public const string Deposit = """
+        'id', d.id, 'payment_id', d.payment_id, 'order_id', d.order_id, 'subscription_id', d.subscription_id,
+        'period', d.period, 'amount', d.amount, 'taken', d.taken, 'currency', d.currency, 'status', d.status,
+        'reason', d.stray, 'withdrawals', (select coalesce(json_agg(json_build_object('provider_id', w.name,
+            'amount', w.amount, 'status', w.word) order by w.place), '[]')
+            from unnest(d.withdrawal_names, d.withdrawal_amounts, d.withdrawal_words)
+                with ordinality as w (name, amount, word, place)),
+        'error', case when d.trouble_code is not null
+            then json_build_object('code', d.trouble_code, 'message', d.trouble_message) end,
+        'next_try_at', d.due_at, 'created_at', d.created_at, 'updated_at', d.updated_at
         """;
 
     /// <summary>A payout's status before Stripe has it is nobody's but Veza's own.</summary>

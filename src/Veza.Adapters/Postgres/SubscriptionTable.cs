@@ -18,7 +18,7 @@ static class SubscriptionTable
         await using var command = session.Command(
             """
             select id, subscriber_id, plan_code, amount, currency, interval, since, status, period, retries, is_open,
-                due_at, past_due_since, version
+                due_at, past_due_since, paid_period, paid_try, paid_until, version
             from subscriptions where id = any($1) order by id for update
             """
         );
@@ -59,6 +59,9 @@ static class SubscriptionTable
         await using var command = session.Command(
             """
             select payment_id, subscription_id, period, try from subscription_payments where payment_id = any($1)
+            union all
+            select connector_payment_id, subscription_id, period, try
+            from subscription_payments where connector_payment_id = any($1)
             """
         );
         command.Parameters.Add(Reading.Texts(paymentIds));
@@ -110,9 +113,10 @@ static class SubscriptionTable
             with said as (
                 update subscription_payments p
                 set provider_status = c.status, error_code = c.error_code, error_message = c.error_message,
-                    client_secret = coalesce(p.client_secret, c.client_secret), updated_at = $7
-                from unnest($1, $2, $3, $4, $5, $6) as c (payment_id, status, error_code, error_message,
-                    client_secret, payment_method)
+                    client_secret = coalesce(p.client_secret, c.client_secret),
+                    connector_payment_id = coalesce(c.connector_payment, p.connector_payment_id), updated_at = $8
+                from unnest($1, $2, $3, $4, $5, $6, $7) as c (payment_id, status, error_code, error_message,
+                    client_secret, payment_method, connector_payment)
                 where p.payment_id = c.payment_id and p.provider_status is distinct from 'succeeded'
                 returning p.subscription_id, c.status, c.payment_method)
             update subscriptions s set payment_method_id = said.payment_method
@@ -126,6 +130,7 @@ static class SubscriptionTable
         command.Parameters.Add(Reading.Texts(payments.Select(payment => payment.ErrorMessage)));
         command.Parameters.Add(Reading.Texts(payments.Select(payment => payment.ClientSecret)));
         command.Parameters.Add(Reading.Texts(payments.Select(payment => payment.PaymentMethod)));
+        command.Parameters.Add(Reading.Texts(payments.Select(payment => payment.ConnectorPayment)));
         command.Parameters.Add(Reading.At(now));
         await command.ExecuteNonQueryAsync(cancellation);
     }
@@ -154,8 +159,9 @@ static class SubscriptionTable
                 command.CommandText = """
                     update subscriptions
                     set status = $2, period = $3, retries = $4, is_open = $5, due_at = $6, past_due_since = $7,
-                        version = version + 1, updated_at = $8
-                    where id = $1 and status = $9 and version = $10
+                        paid_period = $8, paid_try = $9, paid_until = $10, since = $11, version = version + 1,
+                        updated_at = $12
+                    where id = $1 and status = $13 and version = $14
                     """;
                 Add(command, row, now);
                 command.Parameters.AddWithValue(before.Value.Status.Word());
@@ -164,9 +170,10 @@ static class SubscriptionTable
             else
             {
                 command.CommandText = """
-                    insert into subscriptions (id, status, period, retries, is_open, due_at, past_due_since, created_at,
-                        updated_at, subscriber_id, plan_code, amount, currency, interval, since)
-                    values ($1, $2, $3, $4, $5, $6, $7, $8, $8, $9, $10, $11, $12, $13, $14)
+                    insert into subscriptions (id, status, period, retries, is_open, due_at, past_due_since, paid_period,
+                        paid_try, paid_until, since, created_at, updated_at, subscriber_id, plan_code, amount, currency,
+                        interval)
+                    values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $12, $13, $14, $15, $16, $17)
                     """;
                 Add(command, row, now);
                 command.Parameters.AddWithValue(row.SubscriberId);
@@ -174,7 +181,6 @@ static class SubscriptionTable
                 command.Parameters.AddWithValue(row.Amount);
                 command.Parameters.AddWithValue(row.Currency);
                 command.Parameters.AddWithValue(row.Interval);
-                command.Parameters.Add(Reading.At(row.Since));
             }
         }
     }
@@ -188,6 +194,10 @@ static class SubscriptionTable
         command.Parameters.AddWithValue(row.IsOpen);
         command.Parameters.Add(Reading.At(row.DueAt));
         command.Parameters.Add(Reading.At(row.PastDueSince));
+        command.Parameters.Add(Reading.Integer(row.PaidPeriod));
+        command.Parameters.Add(Reading.Integer(row.PaidTry));
+        command.Parameters.Add(Reading.At(row.PaidUntil));
+        command.Parameters.Add(Reading.At(row.Since));
         command.Parameters.Add(Reading.At(now));
     }
 
@@ -205,8 +215,11 @@ static class SubscriptionTable
             retries: reader.GetInt32(9),
             isOpen: reader.GetBoolean(10),
             dueAt: reader.TimeOrNull(11),
-            pastDueSince: reader.TimeOrNull(12)
+            pastDueSince: reader.TimeOrNull(12),
+            paidPeriod: reader.IsDBNull(13) ? null : reader.GetInt32(13),
+            paidTry: reader.IsDBNull(14) ? null : reader.GetInt32(14),
+            paidUntil: reader.TimeOrNull(15)
         )
             .ToSubscription()
-            .Stored(reader.GetInt32(13));
+            .Stored(reader.GetInt32(16));
 }

@@ -1,5 +1,6 @@
 using Microsoft.FSharp.Collections;
 using Veza.Domain;
+using Veza.Domain.Deposits;
 using Veza.Domain.Disputes;
 using Veza.Domain.Ledger;
 using Veza.Domain.Licenses;
@@ -67,6 +68,7 @@ public sealed class Changes
     internal Dictionary<Guid, Change<Payout>> Payouts { get; } = [];
     internal Dictionary<Guid, Change<Dispute>> Disputes { get; } = [];
     internal Dictionary<Guid, Change<Subscription>> Subscriptions { get; } = [];
+    internal Dictionary<Guid, Change<Deposit>> Deposits { get; } = [];
     internal List<Transition> Transitions { get; } = [];
     internal List<Entry> Entries { get; } = [];
 
@@ -115,6 +117,15 @@ public sealed class Changes
     {
         var from = Keep(Subscriptions, after.Id.Value, before, after)?.Status.Word();
         Note("subscription", after.Id.Value, null, from, after.Status.Word(), signal, cause);
+    }
+
+    /// <summary>A step of a deposit with what it means for the books.</summary>
+    public void Save(Versioned<Deposit>? before, Deposit after, string signal, Cause cause)
+    {
+        var known = Keep(Deposits, after.Id.Value, before, after);
+        var order = after.Origin is Origin.OfOrder { Order: var found } ? found : (OrderId?)null;
+        Note("deposit", after.Id.Value, order, known?.Status.Word(), after.Status.Word(), signal, cause);
+        Post(order, after.Amount.Currency, "deposit", after.Id.Value, after.Postings(known), cause);
     }
 
     /// <summary>A step of a transfer with all that it means: its postings, and the transfers that it asks for.</summary>

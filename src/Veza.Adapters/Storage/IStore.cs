@@ -1,5 +1,7 @@
 using Veza.Adapters.Hyperswitch;
 using Veza.Adapters.Stripe;
+using Veza.Domain;
+using Veza.Domain.Deposits;
 using Veza.Domain.Disputes;
 using Veza.Domain.Licenses;
 using Veza.Domain.Orders;
@@ -81,6 +83,14 @@ public interface IStore
     Task<IReadOnlyList<Versioned<Dispute>>> ClaimDisputes(
         int most,
         DisputeRules rules,
+        DateTimeOffset now,
+        TimeSpan lease,
+        CancellationToken cancellation
+    );
+
+    /// <summary>Deposits to be given back or asked about, taken for the length of a lease.</summary>
+    Task<IReadOnlyList<Versioned<Deposit>>> ClaimDeposits(
+        int most,
         DateTimeOffset now,
         TimeSpan lease,
         CancellationToken cancellation
@@ -202,7 +212,16 @@ public interface ITransaction : IAsyncDisposable
         CancellationToken cancellation
     );
 
-    /// <summary>Which periods of which subscriptions these payments are for, by Hyperswitch's name for them.</summary>
+    /// <summary>By Hyperswitch's names for their payments.</summary>
+    Task<Dictionary<string, Versioned<Deposit>>> DepositsOf(
+        IReadOnlyCollection<string> paymentIds,
+        CancellationToken cancellation
+    );
+
+    /// <summary>
+    /// Which periods of which subscriptions these payments are for, by Hyperswitch's name for the payment or by its
+    /// connector's.
+    /// </summary>
     Task<Dictionary<string, KnownCharge>> ChargesNamed(
         IReadOnlyCollection<string> paymentIds,
         CancellationToken cancellation
@@ -297,7 +316,11 @@ public interface ITransaction : IAsyncDisposable
 }
 
 /// <summary>The payment of one period of a subscription.</summary>
-public sealed record KnownCharge(Guid Subscription, Payment Payment);
+public sealed record KnownCharge(Guid Subscription, Payment Payment)
+{
+    public PaymentId PaymentId =>
+        PaymentId.ForPeriod(SubscriptionId.Of(Subscription), Payment.Period, Payment.Try);
+}
 
 /// <summary>What is known of a payment that was created.</summary>
 public sealed record KnownPayment(string PaymentId, string ClientSecret, string? Status);

@@ -1,7 +1,6 @@
 using System.Text.Json;
 using Veza.Adapters.Hyperswitch;
 using Veza.Domain;
-using Veza.Domain.Disputes;
 using Veza.Domain.Payouts;
 
 namespace Veza.Adapters.Stripe;
@@ -32,7 +31,8 @@ public sealed record SeenRefund(
 )
 {
     /// <summary>The money is the platform's again.</summary>
-    public bool HasFailed => Status is "failed" or "canceled";
+    public bool HasFailed =>
+        HyperswitchJson.Known("refund", Status, ProviderWords.stripeRefund).IsRefundNotDone;
 }
 
 /// <summary>Reads Stripe's objects, in webhooks and in answers alike, by field: whatever else they hold is ignored.</summary>
@@ -73,11 +73,8 @@ public static class StripeJson
             Id(Metadata(payout), StripePayouts.PayoutKey)
         );
 
-    /// <summary>
-    /// Inquiries (<c>warning_…</c>) withdraw nothing: they stand before the dispute itself, and one that is closed is
-    /// won.
-    /// </summary>
-    /// <exception cref="JsonException">A field that Veza relies on is missing or of another type.</exception>
+    /// <exception cref="JsonException">A field that Veza relies on is missing or of another type, or a status that Veza does
+    /// not know.</exception>
     public static SeenDispute Dispute(JsonElement dispute) =>
         new(
             Text(dispute, "id"),
@@ -85,17 +82,7 @@ public static class StripeJson
             Optional(dispute, "payment_intent"),
             Number(dispute, "amount"),
             Text(dispute, "currency").ToUpperInvariant(),
-            Text(dispute, "status") switch
-            {
-                "warning_needs_response" => new(Stage.PreDispute, Ruling.Opened),
-                "warning_under_review" => new(Stage.PreDispute, Ruling.Challenged),
-                "warning_closed" or "prevented" => new(Stage.PreDispute, Ruling.WonByUs),
-                "needs_response" => new(Stage.Dispute, Ruling.Opened),
-                "under_review" => new(Stage.Dispute, Ruling.Challenged),
-                "won" => new(Stage.Dispute, Ruling.WonByUs),
-                "lost" => new(Stage.Dispute, Ruling.LostByUs),
-                var unknown => throw new JsonException($"No dispute is '{unknown}'."),
-            }
+            HyperswitchJson.Known("dispute", Text(dispute, "status"), ProviderWords.stripeDispute)
         );
 
     /// <summary>Null for a refund that Hyperswitch has not made for us.</summary>
@@ -113,25 +100,27 @@ public static class StripeJson
             )
             : null;
 
-    /// <exception cref="InvalidDataException">An id or a status that Veza does not know.</exception>
+    /// <exception cref="InvalidDataException">An id that Veza does not know.</exception>
+    /// <exception cref="JsonException">A status that Veza does not know.</exception>
     internal static PayoutSight PayoutSight(string id, string? status, string? code, string? message) =>
         new(
             Parsed(StripePayoutId.Parse(id)),
-            status switch
-            {
-                "pending" => PayoutFact.IsPending,
-                "in_transit" => PayoutFact.IsInTransit,
-                "paid" => PayoutFact.IsPaid,
-                "canceled" => PayoutFact.IsCanceled,
-                "failed" => PayoutFact.NewHasFailed(
-                    new Refusal(
-                        RefusalCause.OtherCause,
-                        code ?? "payout_failed",
-                        message ?? "The bank gave no reason."
-                    )
-                ),
-                _ => throw new InvalidDataException($"No payout is '{status}'."),
-            }
+            HyperswitchJson
+                .Known("payout", status ?? "", ProviderWords.stripePayout)
+                .Match(
+                    pending: () => PayoutFact.IsPending,
+                    onItsWay: () => PayoutFact.IsInTransit,
+                    arrived: () => PayoutFact.IsPaid,
+                    stopped: () => PayoutFact.IsCanceled,
+                    returned: () =>
+                        PayoutFact.NewHasFailed(
+                            new Refusal(
+                                RefusalCause.OtherCause,
+                                code ?? "payout_failed",
+                                message ?? "The bank gave no reason."
+                            )
+                        )
+                )
         );
 
     /// <summary>The order whose transfer group this is.</summary>

@@ -159,7 +159,11 @@ static class SpecificationExport
                 ),
                 _ => string.Join(
                     "\n",
-                    Machines.all().Select(Specification.markdown).Append(OperationTable.markdown)
+                    Machines
+                        .all()
+                        .Select(Specification.markdown)
+                        .Append(OperationTable.markdown)
+                        .Append(WordTable.markdown)
                 ),
             }
         );

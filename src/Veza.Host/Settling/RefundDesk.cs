@@ -108,12 +108,8 @@ sealed partial class RefundDesk(
     /// </summary>
     public async Task<Conclusion?> AskAbout(string name, Cause cause, CancellationToken cancellation)
     {
-        if (await FindNamed(name, cancellation) is not { } refund)
-        {
-            return new(EventState.Parked, "unknown_refund");
-        }
-
-        var answered = await hyperswitch.GetRefund(ProviderRefundId.For(refund.Id), cancellation);
+        // It may be somebody else's, of a payment outside of an order's books.
+        var answered = await hyperswitch.GetRefund(ProviderRefundId.Named(name), cancellation);
         return answered.Answer switch
         {
             Answer<ProviderRefund>.Accepted { Receipt: var told } => await Observe(told, cause),

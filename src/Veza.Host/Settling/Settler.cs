@@ -1,5 +1,7 @@
+using Microsoft.FSharp.Core;
 using Veza.Adapters.Storage;
 using Veza.Domain;
+using Veza.Domain.Deposits;
 using Veza.Domain.Orders;
 using Veza.Domain.Payouts;
 using Veza.Domain.Refunds;
@@ -50,33 +52,48 @@ sealed class Settler(Settings settings)
         DateTimeOffset now
     )
     {
-        if (world.Charge(observed.Payment.PaymentId) is var (subscription, payment))
+        var (seen, report) = (observed.Payment, observed.Payment.ToReport());
+        var deposit = OrNone(world.DepositOf(seen.PaymentId)?.Value);
+        var captured = DepositSignal.NewAmountCaptured(seen.Amount).Word();
+        if (world.Charge(seen.PaymentId) is var (subscription, payment))
         {
-            return ConcludeCharge(world, changes, observed, subscription, payment, now);
+            var told = SubscriptionSettlement.paymentReported(
+                settings.RefundRules,
+                settings.SubscriptionRules,
+                now,
+                report,
+                payment,
+                subscription.Value,
+                deposit
+            );
+            var period =
+                report.Meaning.IsPaidInFull ? SubscriptionSignal.NewPeriodPaid(payment).Word()
+                : report.Meaning.IsPaidInPart ? captured
+                : SubscriptionSignal.NewPeriodFailed(payment, report.Refusal).Word();
+            return Conclude(world, changes, told, period, observed.Cause);
         }
 
-        if (world.OrderOfPayment(observed.Payment.PaymentId) is not { } order)
+        if (world.OrderOfPayment(seen.PaymentId) is not { } order)
         {
             return new(EventState.Parked, "unknown_payment");
         }
 
-        if (!observed.Payment.HasSucceeded && !observed.Payment.HasFailed)
-        {
-            return new(EventState.Known, observed.Payment.Status);
-        }
-
-        var verdict = observed.Payment.HasSucceeded
-            ? Settlement.paymentSucceeded(now, settings.TransferHold, observed.Payment.ToFact(), order.Value)
-            : Settlement.paymentFailed(order.Value);
-        var signal = observed.Payment.HasSucceeded
-            ? OrderSignal.PaymentSucceeded
-            : OrderSignal.PaymentHasFailed;
+        var verdict = Settlement.paymentReported(
+            settings.RefundRules,
+            now,
+            settings.TransferHold,
+            report,
+            order.Value,
+            deposit
+        );
         return Conclude(
             world,
             changes,
             verdict,
             order.Value,
-            signal.Word(),
+            report.Meaning.IsPaidInFull ? OrderSignal.PaymentSucceeded.Word()
+                : report.Meaning.IsPaidInPart ? captured
+                : OrderSignal.PaymentHasFailed.Word(),
             "order",
             order.Value.Id.Value,
             observed.Cause,
@@ -84,68 +101,69 @@ sealed class Settler(Settings settings)
         );
     }
 
-    /// <summary>A period is paid by exactly its price, or not at all.</summary>
-    Conclusion ConcludeCharge(
+    /// <summary>What takes from a deposit, or comes back to it.</summary>
+    Conclusion ConcludeWithdrawal(
         World world,
         Changes changes,
-        Observation.OfPayment observed,
-        Versioned<Subscription> subscription,
-        Payment payment,
+        Observation.OfRefund observed,
+        Deposit deposit,
         DateTimeOffset now
     )
     {
-        var (seen, price) = (observed.Payment, subscription.Value.Plan.Price);
-        if (!seen.HasSucceeded && !seen.HasFailed)
-        {
-            return new(EventState.Known, seen.Status);
-        }
-
-        if (seen.HasSucceeded && (seen.Amount != price.Minor || seen.Currency != price.Currency.Code))
-        {
-            return new(EventState.Quarantined, "amount_differs");
-        }
-
-        var signal = seen.HasSucceeded
-            ? SubscriptionSignal.NewPeriodPaid(payment)
-            : SubscriptionSignal.NewPeriodFailed(
-                payment,
-                new Refusal(
-                    RefusalCause.OtherCause,
-                    seen.ErrorCode ?? seen.Status,
-                    seen.ErrorMessage ?? "The provider gave no reason."
-                )
-            );
-        return subscription
-            .Value.Apply(settings.SubscriptionRules, now, signal)
-            .Match(
-                advanced: next =>
-                {
-                    changes.Save(subscription, next, signal.Word(), observed.Cause);
-                    if (seen.HasSucceeded)
-                    {
-                        changes.Post(
-                            null,
-                            price.Currency,
-                            "subscription",
-                            next.Id.Value,
-                            next.Postings(),
-                            observed.Cause
-                        );
-                    }
-
-                    world.Take(next);
-                    return new Conclusion(EventState.Processed);
-                },
-                unchanged: () => new Conclusion(EventState.Known),
-                refused: why => new Conclusion(EventState.Quarantined, why.Word())
-            );
+        var (name, report) = (observed.Refund.RefundId, observed.Refund.Report);
+        var verdict = SubscriptionSettlement.refundReported(
+            settings.RefundRules,
+            settings.SubscriptionRules,
+            now,
+            name,
+            report,
+            observed.Source,
+            deposit,
+            OrNone(world.SubscriptionOf(deposit))
+        );
+        return Conclude(
+            world,
+            changes,
+            verdict,
+            RefundSignal.NewProviderSays(report.Says).Word(),
+            observed.Cause
+        );
     }
+
+    Conclusion ConcludeWithdrawal(
+        World world,
+        Changes changes,
+        Observation.OfDispute observed,
+        Deposit deposit,
+        DateTimeOffset now
+    )
+    {
+        var seen = observed.Dispute;
+        var verdict = SubscriptionSettlement.disputeReported(
+            settings.RefundRules,
+            settings.SubscriptionRules,
+            now,
+            seen.Name,
+            seen.Amount,
+            seen.Currency,
+            seen.Fact,
+            observed.Source,
+            deposit,
+            OrNone(world.SubscriptionOf(deposit))
+        );
+        return Conclude(world, changes, verdict, "dispute_" + seen.Fact.Ruling.Word(), observed.Cause);
+    }
+
+    static FSharpOption<T> OrNone<T>(T? value)
+        where T : class => value is null ? FSharpOption<T>.None : FSharpOption<T>.Some(value);
 
     Conclusion ConcludeRefund(World world, Changes changes, Observation.OfRefund observed, DateTimeOffset now)
     {
         if (world.RefundNamed(observed.Refund.RefundId) is not { } refund)
         {
-            return new(EventState.Parked, "unknown_refund");
+            return world.DepositOf(observed.Refund.Report.Payment) is { } deposit
+                ? ConcludeWithdrawal(world, changes, observed, deposit.Value, now)
+                : new(EventState.Parked, "unknown_refund");
         }
 
         var order = world.Order(refund.Value.Order).Value;
@@ -257,6 +275,14 @@ sealed class Settler(Settings settings)
     {
         var seen = observed.Dispute;
         var known = world.DisputeNamed(seen.Name);
+        if (
+            known is null
+            && world.DepositOf(World.PaymentOf(seen)) is { Value: { Status.IsAdopted: false } deposit }
+        )
+        {
+            return ConcludeWithdrawal(world, changes, observed, deposit, now);
+        }
+
         var paid = world.OrderOfPayment(World.PaymentOf(seen));
         if ((known is null ? paid : world.Order(known.Value.Order)) is not { } order)
         {
@@ -332,7 +358,7 @@ sealed class Settler(Settings settings)
                 world.Take(effect, changes, signal, cause);
                 changes.Post(order.Id, order.Currency, source, sourceId, effect.Postings, cause);
                 TakeFreed(world, changes, order.Id, cause, now);
-                return new Conclusion(EventState.Processed);
+                return Concluded(effect);
             },
             alreadyKnown: () => new Conclusion(EventState.Known),
             mustBeAsked: () => new Conclusion(EventState.Asking),
@@ -361,6 +387,31 @@ sealed class Settler(Settings settings)
             world.Take(effect, changes, "claim_met", cause);
         }
     }
+
+    /// <summary>Of what stands outside of an order's books; its postings follow from its steps.</summary>
+    static Conclusion Conclude(
+        World world,
+        Changes changes,
+        Verdict<Effect> verdict,
+        string signal,
+        Cause cause
+    ) =>
+        verdict.Match(
+            settled: effect =>
+            {
+                world.Take(effect, changes, signal, cause);
+                return Concluded(effect);
+            },
+            alreadyKnown: () => new Conclusion(EventState.Known),
+            mustBeAsked: () => new Conclusion(EventState.Asking),
+            quarantined: why => new Conclusion(EventState.Quarantined, why.Word())
+        );
+
+    /// <summary>Booked, and where it needs a person's attention put before one.</summary>
+    static Conclusion Concluded(Effect effect) =>
+        effect.Attention is { Value: var why }
+            ? new(EventState.Quarantined, why.Word())
+            : new(EventState.Processed);
 
     static async Task WritePayments(
         ITransaction session,

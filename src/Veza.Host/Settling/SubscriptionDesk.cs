@@ -129,12 +129,31 @@ sealed partial class SubscriptionDesk(
             return;
         }
 
-        if (payment is null || !await Ask(payment, cancellation))
+        if (payment is null)
         {
-            // Not sent before, or proven not to have arrived: the same name cannot be charged twice.
             await Charge(subscription, "worker", cancellation);
         }
+        else if (!await Ask(payment, cancellation) && await SendAgain(id, payment, cancellation) is { } again)
+        {
+            await Charge(again, "worker", cancellation);
+        }
     }
+
+    /// <summary>
+    /// Proven not to have arrived: the same name cannot be charged twice. A period that is over meanwhile is skipped.
+    /// </summary>
+    Task<Subscription?> SendAgain(Guid id, PaymentId missing, CancellationToken cancellation) =>
+        conflicts.DecideAgain(async () =>
+        {
+            await using var session = await store.Begin(cancellation);
+            var stored = (await session.Subscriptions([id], cancellation))[id];
+            return
+                stored.Value.Duty(clock.GetUtcNow())
+                    is { Value: SubscriptionDuty.AskAbout { Payment: var asked } }
+                && asked.Equals(missing)
+                ? await Send(session, new Changes(), stored, "worker", cancellation)
+                : null;
+        });
 
     /// <summary>The charge is written down, and with it that it is being sent.</summary>
     async Task<Subscription?> Send(

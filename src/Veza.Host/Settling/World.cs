@@ -1,6 +1,7 @@
 using Veza.Adapters;
 using Veza.Adapters.Storage;
 using Veza.Domain;
+using Veza.Domain.Deposits;
 using Veza.Domain.Disputes;
 using Veza.Domain.Licenses;
 using Veza.Domain.Orders;
@@ -26,6 +27,7 @@ sealed class World
     Dictionary<string, KnownCharge> charges = [];
     Dictionary<Guid, Versioned<Subscription>> subscriptions = [];
     readonly Dictionary<string, Versioned<Dispute>> disputes = [];
+    Dictionary<string, Versioned<Deposit>> deposits = [];
     readonly Dictionary<Guid, Versioned<License>> licenses = [];
     readonly Dictionary<Guid, List<Guid>> licensesByOrder = [];
 
@@ -35,8 +37,8 @@ sealed class World
         CancellationToken cancellation
     )
     {
-        // Refunds, orders, disputes, transfers, payouts, subscriptions: whoever locks in another order may have to wait
-        // for itself. Disputes come after the orders, whose locks keep others from raising one meanwhile.
+        // Refunds, orders, disputes, transfers, payouts, subscriptions, deposits: whoever locks in another order may have to
+        // wait for itself. Disputes come after the orders, whose locks keep others from raising one meanwhile.
         var world = new World();
         await world.LoadRefunds(session, observations, cancellation);
         await world.FindOrders(session, observations, cancellation);
@@ -84,6 +86,7 @@ sealed class World
         }
 
         await world.LoadSubscriptions(session, observations, cancellation);
+        await world.LoadDeposits(session, observations, cancellation);
         return world;
     }
 
@@ -96,6 +99,23 @@ sealed class World
         charges.TryGetValue(paymentId, out var charge)
             ? (subscriptions[charge.Subscription], charge.Payment)
             : null;
+
+    /// <summary>
+    /// The money that a payment has brought and that stands outside of an order's books, by Hyperswitch's name for the
+    /// payment or by its connector's.
+    /// </summary>
+    public Versioned<Deposit>? DepositOf(string paymentId) => deposits.GetValueOrDefault(NameOf(paymentId));
+
+    public Subscription? SubscriptionOf(Deposit deposit) =>
+        deposit.Origin is Origin.OfPeriod { Subscription: var id }
+            ? subscriptions.GetValueOrDefault(id.Value)?.Value
+            : null;
+
+    /// <summary>Hyperswitch's name for a payment.</summary>
+    string NameOf(string payment) =>
+        charges.TryGetValue(payment, out var charge) ? charge.PaymentId.Value
+        : orderByPayment.TryGetValue(payment, out var order) ? PaymentId.For(OrderId.Of(order)).Value
+        : payment;
 
     public Versioned<Dispute>? DisputeNamed(string name) => disputes.GetValueOrDefault(name);
 
@@ -149,12 +169,6 @@ sealed class World
         payouts[payout.Id.Value] = before with { Value = payout };
     }
 
-    public void Take(Subscription subscription)
-    {
-        var before = subscriptions[subscription.Id.Value];
-        subscriptions[subscription.Id.Value] = before with { Value = subscription };
-    }
-
     public void Take(DisputeEffect effect, Changes changes, string signal, Cause cause)
     {
         var dispute = effect.Dispute;
@@ -202,6 +216,25 @@ sealed class World
             var before = refundByName[name];
             changes.Save(before, refund, signal, cause);
             refundByName[name] = before with { Value = refund };
+        }
+
+        if (effect.Subscription is { Value: var subscription })
+        {
+            var before = subscriptions[subscription.Id.Value];
+            changes.Save(before, subscription, signal, cause);
+            subscriptions[subscription.Id.Value] = before with { Value = subscription };
+        }
+
+        if (effect.Deposit is { Value: var deposit })
+        {
+            var before = deposits.GetValueOrDefault(deposit.Payment);
+            changes.Save(before, deposit, signal, cause);
+            deposits[deposit.Payment] = before is null
+                ? new Versioned<Deposit>(deposit, 0)
+                : before with
+                {
+                    Value = deposit,
+                };
         }
 
         foreach (var license in effect.Granted)
@@ -257,7 +290,10 @@ sealed class World
         CancellationToken cancellation
     )
     {
-        var names = PaymentNames(observations).Where(name => !orderByPayment.ContainsKey(name)).ToHashSet();
+        var names = PaymentNames(observations)
+            .Concat(ClaimedNames(observations))
+            .Where(name => !orderByPayment.ContainsKey(name))
+            .ToHashSet();
         if (names.Count > 0)
         {
             charges = await session.ChargesNamed(names, cancellation);
@@ -267,6 +303,19 @@ sealed class World
         {
             var ids = charges.Values.Select(charge => charge.Subscription).ToHashSet();
             subscriptions = await session.Subscriptions(ids, cancellation);
+        }
+    }
+
+    async Task LoadDeposits(
+        ITransaction session,
+        IReadOnlyList<Observation> observations,
+        CancellationToken cancellation
+    )
+    {
+        var names = PaymentNames(observations).Concat(ClaimedNames(observations)).Select(NameOf).ToHashSet();
+        if (names.Count > 0)
+        {
+            deposits = await session.DepositsOf(names, cancellation);
         }
     }
 
@@ -334,6 +383,19 @@ sealed class World
     static IEnumerable<string> PaymentNames(IReadOnlyList<Observation> observations) =>
         observations.OfType<Observation.OfPayment>().Select(observation => observation.Payment.PaymentId);
 
+    /// <summary>The payments of disputes, and of refunds that are not ours.</summary>
+    IEnumerable<string> ClaimedNames(IReadOnlyList<Observation> observations) =>
+        observations
+            .OfType<Observation.OfDispute>()
+            .Select(observation => PaymentOf(observation.Dispute))
+            .Where(payment => payment.Length > 0)
+            .Concat(
+                observations
+                    .OfType<Observation.OfRefund>()
+                    .Where(observation => !refundByName.ContainsKey(observation.Refund.RefundId))
+                    .Select(observation => observation.Refund.Report.Payment)
+            );
+
     public static string PaymentOf(SeenDispute dispute) => dispute.Payment ?? dispute.ConnectorPayment ?? "";
 
     /// <summary>The orders that transfers name which are not ours.</summary>
@@ -350,15 +412,7 @@ sealed class World
         CancellationToken cancellation
     )
     {
-        var names = PaymentNames(observations)
-            .Concat(
-                observations
-                    .OfType<Observation.OfDispute>()
-                    .Select(observation => PaymentOf(observation.Dispute))
-                    .Where(payment => payment.Length > 0)
-            )
-            .Distinct()
-            .ToArray();
+        var names = PaymentNames(observations).Concat(ClaimedNames(observations)).Distinct().ToArray();
         var disputed = observations
             .OfType<Observation.OfDispute>()
             .Select(observation => observation.Dispute.Name)

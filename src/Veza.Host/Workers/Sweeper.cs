@@ -5,7 +5,7 @@ namespace Veza.Host.Workers;
 
 /// <summary>
 /// Asks about what should have been heard of: payments awaited, refunds undecided, disputes open, events that came
-/// before their object. Chosen by state and by their own next time, never by age.
+/// before their object; gives back what belongs to nothing. Chosen by state and by their own next time, never by age.
 /// </summary>
 sealed partial class Sweeper(
     Settings settings,
@@ -13,6 +13,7 @@ sealed partial class Sweeper(
     PaymentDesk payments,
     RefundDesk refunds,
     DisputeDesk disputes,
+    DepositDesk deposits,
     Wakes wakes,
     TimeProvider clock,
     ILogger<Sweeper> log
@@ -41,6 +42,7 @@ sealed partial class Sweeper(
             await refunds.AskAboutDue(cancellation)
             || await payments.AskAboutDue(cancellation)
             || await disputes.AskAboutDue(cancellation)
+            || await deposits.MoveDue(cancellation)
         )
         {
             // There may be more.

@@ -26,6 +26,8 @@ static class ControlEndpoints
 
     sealed record Fate(RefundFate Outcome, int Times = 1);
 
+    sealed record PaymentStand(string Status, long? Captured = null);
+
     sealed record TopUp(string Currency, long Amount);
 
     sealed record Standing(
@@ -198,6 +200,14 @@ static class ControlEndpoints
             "/payments/{id}/card",
             (string id, HttpRequest request) =>
                 Found<Card>(request, card => world.Hyperswitch.ReplaceCardOf(id, card.CardNumber))
+        );
+        control.MapPost(
+            "/payments/{id}/status",
+            (string id, HttpRequest request) =>
+                Found<PaymentStand>(
+                    request,
+                    stand => world.Hyperswitch.Become(id, stand.Status, stand.Captured)
+                )
         );
         control.MapPost(
             "/refunds/{id}/return",

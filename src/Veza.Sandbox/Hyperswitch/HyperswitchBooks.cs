@@ -206,10 +206,8 @@ public sealed partial class HyperswitchBooks(
         }
         else
         {
-            payment.Status = "succeeded";
             payment.ErrorCode = null;
-            stripe.Move(StripeBooks.Platform, payment.Currency, payment.Amount);
-            Publish("payment_succeeded", payment.Id, "payment_details", payment.ToJson());
+            Become(payment, "succeeded", payment.Amount);
         }
     }
 
@@ -250,7 +248,7 @@ public sealed partial class HyperswitchBooks(
                 );
             }
 
-            var amount = Number(body, "amount") ?? payment.Amount;
+            var amount = Number(body, "amount") ?? payment.Received;
             if (amount <= 0)
             {
                 return HyperswitchAnswer.Error(422, "IR_05", "amount contains invalid data");
@@ -262,7 +260,7 @@ public sealed partial class HyperswitchBooks(
             var lost = disputes
                 .Values.Where(dispute => dispute.Payment == payment && dispute.IsLost)
                 .Sum(dispute => dispute.AtStripe.Amount);
-            if (before + lost + amount > payment.Amount)
+            if (before + lost + amount > payment.Received)
             {
                 return HyperswitchAnswer.Error(400, "IR_13", "The refund amount exceeds the amount captured");
             }
@@ -312,7 +310,7 @@ public sealed partial class HyperswitchBooks(
                     group => group.Key,
                     group =>
                         (
-                            group.Sum(payment => payment.Amount),
+                            group.Sum(payment => payment.Received),
                             refunds
                                 .Values.Where(refund =>
                                     refund.Status == "succeeded" && refund.Payment.Currency == group.Key

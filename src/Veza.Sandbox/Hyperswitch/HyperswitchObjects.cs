@@ -60,7 +60,10 @@ sealed class Payment(string id, long amount, string currency, JsonObject metadat
     public string? Method { get; set; }
     public DateTimeOffset Created { get; init; }
     public string Secret => $"{Id}_secret_sandbox";
-    public bool IsPaid => Status == "succeeded";
+
+    /// <summary>What was captured.</summary>
+    public long Received { get; set; }
+    public bool IsPaid => Received > 0;
 
     /// <summary>The PaymentIntent at Stripe.</summary>
     public string ConnectorId => "pi_" + Id[4..];
@@ -95,7 +98,7 @@ static class HyperswitchShapes
             ["amount"] = payment.Amount,
             ["net_amount"] = payment.Amount,
             ["amount_capturable"] = 0,
-            ["amount_received"] = payment.IsPaid ? payment.Amount : null,
+            ["amount_received"] = payment.IsPaid ? payment.Received : null,
             ["currency"] = payment.Currency,
             ["client_secret"] = payment.Secret,
             ["connector"] = payment.Status == "requires_payment_method" ? null : "stripe",
