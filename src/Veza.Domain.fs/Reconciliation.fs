@@ -4,6 +4,7 @@ namespace Veza.Domain.Reconciliation
 
 open System
 open Veza.Domain
+open Veza.Domain.Deposits
 open Veza.Domain.Disputes
 open Veza.Domain.Orders
 open Veza.Domain.Payouts
@@ -206,17 +207,65 @@ module Compare =
                 if not (sameCode theirs.Fact.Currency ours.Currency.Code) then
                     yield! differs CurrencyDiffers NeedsOperator ours.Currency.Code theirs.Fact.Currency
             match theirs.HasSucceeded, isPaid ours with
-            | true, true
-            | false, false -> ()
+            | true, true -> ()
+            | false, false ->
+                // Money came in that stands in no account here.
+                if (ProviderWords.payment theirs.Status).IsPaidInPart then
+                    yield! differs StatusDiffers TellTheFact (OrderWords.status ours.Status) theirs.Status
+            // Of a cancelled order too: it goes to suspense and is given back.
             | true, false ->
-                let remedy =
-                    if ours.Status.IsCancelled then
-                        NeedsOperator
-                    else
-                        TellTheFact
-                yield! differs StatusDiffers remedy (OrderWords.status ours.Status) theirs.Status
+                yield! differs StatusDiffers TellTheFact (OrderWords.status ours.Status) theirs.Status
             | false, true ->
                 yield! differs StatusDiffers NeedsOperator (OrderWords.status ours.Status) theirs.Status
+        ]
+
+    let private depositText (deposit: Deposit) = DepositWords.status deposit.Status
+
+    /// A payment outside of an order's books and what Hyperswitch says of it.
+    let deposit cutOff (line: Line<Deposit>) (theirs: PaymentLine) =
+        let ours = line.Is
+        let meaning = ProviderWords.payment theirs.Status
+        unlessYoung (isYoung cutOff line) [
+            if meaning.IsPaidInFull || meaning.IsPaidInPart then
+                if theirs.Fact.Amount <> ours.Amount.Minor then
+                    yield! amountDiffers ours.Amount theirs.Fact.Amount theirs.Fact.Currency
+                if not (sameCode theirs.Fact.Currency ours.Amount.Currency.Code) then
+                    yield!
+                        differs CurrencyDiffers NeedsOperator ours.Amount.Currency.Code theirs.Fact.Currency
+            elif Deposit.left ours > 0L then
+                let remedy =
+                    if meaning.IsPaidAndVoided then
+                        TellTheFact
+                    else
+                        NeedsOperator
+                yield! differs StatusDiffers remedy (depositText ours) theirs.Status
+        ]
+
+    /// A payment of a period of ours that stands in no account here.
+    let charge cutOff (line: Line<string>) (theirs: PaymentLine) =
+        let meaning = ProviderWords.payment theirs.Status
+        if meaning.IsPaidInFull || meaning.IsPaidInPart then
+            differs MissingHere TellTheFact line.Is theirs.Status |> unlessYoung (isYoung cutOff line)
+        else
+            []
+
+    /// A refund of such a payment, whoever made it.
+    let withdrawal cutOff (line: Line<Deposit>) name (theirs: RefundReport) =
+        let stand =
+            match theirs.Says with
+            | StillPending -> Waiting
+            | HasSucceeded -> Taken
+            | HasFailed _ -> NotTaken
+        let text = DepositWords.claimant (ByRefund stand)
+        unlessYoung (isYoung cutOff line) [
+            match line.Is.Withdrawals |> List.tryFind (fun known -> known.Name = name), stand with
+            | None, Taken -> yield! differs MissingHere TellTheFact (depositText line.Is) text
+            | None, (Waiting | NotTaken) -> ()
+            | Some known, _ when known.Amount <> theirs.Amount ->
+                let ours = { line.Is.Amount with Minor = known.Amount }
+                yield! amountDiffers ours theirs.Amount theirs.Currency
+            | Some known, _ when known.By = ByRefund stand -> ()
+            | Some known, _ -> yield! differs StatusDiffers TellTheFact (DepositWords.claimant known.By) text
         ]
 
     /// An order of ours whose payment Hyperswitch, asked for it, does not know.

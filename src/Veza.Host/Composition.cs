@@ -193,6 +193,8 @@ static class Composition
         services.AddSingleton<SubscriptionDesk>();
         services.AddSingleton<TransferComparison>();
         services.AddSingleton<BuyerComparison>();
+        services.AddSingleton<DepositBooks>();
+        services.AddSingleton<DepositComparison>();
         services.AddSingleton<DisputeComparison>();
         services.AddSingleton<Reconciler>();
         services.AddSingleton<ReconciliationDesk>();

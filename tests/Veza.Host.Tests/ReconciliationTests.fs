@@ -436,3 +436,73 @@ let tests =
                 })
         ]
     ]
+
+/// Only the run that is asked for looks.
+let private unswept = quiet @ [ "SWEEP_INTERVAL", "1h"; "SUBSCRIPTION_CHECK_INTERVAL", "1h" ]
+
+[<Tests>]
+let outsideOfOrders =
+    testList "reconciliation outside of orders" [
+        play "agrees on a late payment that was given back" quiet (fun scene ->
+            task {
+                let! order = scene.Order()
+                let! payment = scene.OfferPayment order
+                let id = payment.Text "payment_id"
+                scene.World.Hyperswitch.Confirm(id, "4000000000000002") |> ignore
+                do! scene.OrderIs(order, "payment_failed")
+                let! _ = scene.Post($"/api/v1/orders/{order}/cancel", "")
+                scene.World.Hyperswitch.Confirm(id, "4242424242424242") |> ignore
+                do! scene.DepositIs(id, "cleared")
+                let! answer = run scene ""
+                Expect.equal (answer.Text "status", findings answer) ("agree", []) ""
+            })
+        play "money that belongs to nothing is told, whoever missed it" unswept (fun scene ->
+            task {
+                let! order = scene.Order()
+                let! payment = scene.OfferPayment order
+                dropAll scene
+                scene.World.Hyperswitch.Become(payment.Text "payment_id", "partially_captured", 6000L)
+                |> ignore
+                let! missed = run scene ""
+                Expect.equal (findings missed) [ "status", "order", "tell_the_fact", false ] "nobody told us"
+                let! _ = run scene """{"heal":true}"""
+                do! scene.DepositIs(payment.Text "payment_id", "held")
+                let! held = run scene ""
+                Expect.equal
+                    (held.Text "status", findings held)
+                    ("differ", [ "in_suspense", "deposit", "needs_operator", false ])
+                    "and it is told until it is out again"
+            })
+        play
+            "a period's payment and its refund that nobody told of are found and healed"
+            unswept
+            (fun scene ->
+                task {
+                    let! asked =
+                        scene.Post(
+                            "/api/v1/subscriptions",
+                            """{"subscriber_id":"sam","plan":{"code":"pro","amount":900,"currency":"EUR","interval":"month"}}"""
+                        )
+                    let payment = text "payment_id" (asked.Body.GetProperty "payment")
+                    dropAll scene
+                    scene.World.Hyperswitch.Confirm(payment, "4242424242424242") |> ignore
+                    let! missed = run scene ""
+                    Expect.equal
+                        (findings missed)
+                        [ "missing_here", "subscription", "tell_the_fact", false ]
+                        ""
+                    let! _ = run scene """{"heal":true}"""
+                    let! active = scene.Get $"""/api/v1/subscriptions/{asked.Text "id"}"""
+                    Expect.equal (active.Text "status") "active" ""
+                    scene.World.Hyperswitch.Decide(Veza.Sandbox.Hyperswitch.RefundFate.Succeeded, 1)
+                    scene.World.Hyperswitch.RefundByHand(payment, 900L) |> ignore
+                    let! refunded = run scene ""
+                    Expect.equal (findings refunded) [ "missing_here", "deposit", "tell_the_fact", false ] ""
+                    let! _ = run scene """{"heal":true}"""
+                    let! canceled = scene.Get $"""/api/v1/subscriptions/{asked.Text "id"}"""
+                    Expect.equal (canceled.Text "status") "canceled" ""
+                    let! agreed = run scene ""
+                    Expect.equal (agreed.Text "status", findings agreed) ("agree", []) ""
+                    do! scene.BooksAgree()
+                })
+    ]

@@ -326,11 +326,17 @@ let tests =
                 (fun scene ->
                     task {
                         let insert status due pastDue =
+                            let paid =
+                                match status with
+                                | "active" -> $"1, 0, {due}"
+                                | "past_due" -> $"1, 0, {pastDue}"
+                                | _ -> "null, null, null"
                             scene.Execute
                                 $"insert into subscriptions (id, subscriber_id, plan_code, amount, currency, interval, since,
-                                status, period, retries, is_open, due_at, past_due_since, created_at, updated_at)
+                                status, period, retries, is_open, due_at, past_due_since, paid_period, paid_try, paid_until,
+                                created_at, updated_at)
                             values ('{Guid.CreateVersion7()}', 'buyer', 'plan', 100, 'EUR', 'month', '{start:u}',
-                                '{status}', 0, 0, false, {due}, {pastDue}, '{start:u}', now())"
+                                '{status}', 0, 0, false, {due}, {pastDue}, {paid}, '{start:u}', now())"
                         let day (days: int) = $"'{start.AddDays days:u}'"
                         for what, status, due, pastDue, since in
                             [

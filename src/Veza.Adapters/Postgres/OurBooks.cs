@@ -180,6 +180,8 @@ public sealed class OurBooks(NpgsqlDataSource database)
             moved as (
                 select o.id as order_id, o.currency,
                     case when o.status in ('completed', 'partially_refunded', 'refunded') then o.total else 0 end
+                    + (select coalesce(sum(d.amount - d.taken), 0) from deposits d
+                        where d.order_id = o.id and d.currency = o.currency and d.status <> 'adopted')
                     - (select coalesce(sum(g.refunded), 0) from order_legs g where g.order_id = o.id)
                     -- What banks have withdrawn and no refund explains.
                     - (select coalesce(sum(d.amount - (select coalesce(sum(r), 0) from unnest(d.refund_amounts) r)), 0)

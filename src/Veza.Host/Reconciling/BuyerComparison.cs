@@ -15,15 +15,18 @@ sealed class BuyerComparison(
     OurBooks ours,
     HyperswitchClient hyperswitch,
     PaymentDesk payments,
-    RefundDesk refunds
+    RefundDesk refunds,
+    DepositComparison deposits
 )
 {
     const string Provider = "hyperswitch";
 
     /// <summary>Every payment at Hyperswitch of the window. Answers whose orders were among them.</summary>
+    /// <param name="outside">Takes the names of those that stand outside of an order's books.</param>
     public async Task<HashSet<Guid>> Payments(
         Scope scope,
         Compared compared,
+        HashSet<string> outside,
         List<Finding> findings,
         Action<string> progress,
         CancellationToken cancellation
@@ -60,6 +63,11 @@ sealed class BuyerComparison(
                             $"{Money.Display(payment.Amount, payment.Currency)} {payment.Status}"
                         )
                     );
+                }
+                else if (await deposits.OfPayment(scope, payment, cancellation) is { } found)
+                {
+                    outside.Add(payment.PaymentId);
+                    findings.AddRange(found);
                 }
                 else
                 {
@@ -99,6 +107,10 @@ sealed class BuyerComparison(
                 {
                     seen.Add(line.Is.Id.Value);
                     findings.AddRange(await LayBeside(scope, line, refund, cancellation));
+                }
+                else if (await deposits.OfRefund(scope, refund, cancellation) is { } found)
+                {
+                    findings.AddRange(found);
                 }
                 else if (byPayment.TryGetValue(refund.Report.Payment, out var order))
                 {
@@ -199,6 +211,12 @@ sealed class BuyerComparison(
             payment = Sure(await hyperswitch.GetPayment(PaymentId.For(line.Is.Id), cancellation));
             line = (await ours.Orders([line.Is.Id.Value], [], cancellation))[line.Is.Id.Value];
             differences = Compare.payment(scope.CutOff, line, LineOf(payment));
+        }
+
+        // What the order has not taken stands beside its books, and is compared there.
+        if (!differences.IsEmpty && await deposits.OfPayment(scope, payment, cancellation) is { } outside)
+        {
+            return outside;
         }
 
         var findings = new List<Finding>();

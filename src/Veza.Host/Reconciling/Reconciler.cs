@@ -15,7 +15,8 @@ sealed class Reconciler(
     OurBooks ours,
     TransferComparison transfers,
     BuyerComparison buyers,
-    DisputeComparison disputes
+    DisputeComparison disputes,
+    DepositComparison deposits
 )
 {
     const int Most = 200;
@@ -41,10 +42,12 @@ sealed class Reconciler(
         var compared = new Compared();
         var findings = new List<Finding>();
         var sent = await transfers.FromTheirs(scope, compared, findings, progress, cancellation);
-        var paid = await buyers.Payments(scope, compared, findings, progress, cancellation);
+        var outside = new HashSet<string>();
+        var paid = await buyers.Payments(scope, compared, outside, findings, progress, cancellation);
         var refunded = await buyers.Refunds(scope, compared, findings, progress, cancellation);
         var disputed = await disputes.FromTheirs(scope, compared, findings, cancellation);
         await transfers.Payouts(scope, compared, findings, cancellation);
+        await deposits.FromOurs(scope, compared, outside, findings, cancellation);
 
         Guid? after = null;
         IReadOnlyList<Guid> orders;
