@@ -42,20 +42,41 @@ let private reversed byHand transfers =
                     reversal.Amount
     ]
 
-let private refundsOf (books: Books) (order: Guid) =
-    books.Refunds.Values
-    |> Seq.filter (fun refund -> refund.Payment.Order = order.ToString "D")
-    |> List.ofSeq
+/// What the providers' books say of some payments.
+type private Standing = {
+    Captured: int64
+    /// Refunds that have succeeded, those that once had, and all that have not failed.
+    Returned: int64
+    EverReturned: int64
+    Underway: int64
+    /// Disputes' amounts: withdrawn, lost, and ever lost.
+    Away: int64
+    Lost: int64
+    EverLost: int64
+} with
 
-let private refunded books order =
-    refundsOf books order
-    |> List.filter (fun refund -> refund.Status = "succeeded")
-    |> List.sumBy _.Amount
+    /// What a lost dispute takes is the sellers' as far as no refund has taken it; the rest is the platform's loss.
+    member standing.GivenBack = min standing.Captured (standing.Returned + standing.Lost)
+    member standing.Claimed = min standing.Captured (standing.Underway + standing.Away)
 
-let private capture (books: Books) (order: Guid) =
-    books.Payments.Values
-    |> Seq.filter (fun payment -> payment.Order = order.ToString "D" && payment.Status = "succeeded")
-    |> Seq.sumBy _.Amount
+let private standing (books: Books) (isOf: Payment -> bool) =
+    let payments = books.Payments.Values |> Seq.filter isOf |> List.ofSeq
+    let refunds = payments |> List.collect (refundsOf books)
+    let disputes = payments |> List.collect (disputesOf books)
+    let sum isMeant = refunds |> List.filter isMeant |> List.sumBy _.Amount
+    {
+        Captured = payments |> List.filter _.IsCaptured |> List.sumBy _.Amount
+        Returned = sum (fun refund -> refund.Status = "succeeded")
+        EverReturned = sum _.HasSucceeded
+        Underway = sum (fun refund -> refund.Status <> "failed")
+        Away = disputes |> List.sumBy _.Away
+        Lost = disputes |> List.sumBy _.Lost
+        EverLost = disputes |> List.sumBy _.EverLost
+    }
+
+let private ofOrder (books: Books) (order: Guid) =
+    let name = order.ToString "D"
+    standing books (fun payment -> payment.Order = name)
 
 /// What must hold at every moment.
 let watch (asked: Asked) (books: Books) = [
@@ -78,31 +99,56 @@ let watch (asked: Asked) (books: Books) = [
         let transfers = transfersOf books leg
         let out, back = sent transfers, reversed false transfers
         let net = leg.Gross - leg.Fee
-        if out > 0L && capture books leg.Order = 0L then
+        let standing = ofOrder books leg.Order
+        if out > 0L && standing.Captured = 0L then
             $"Seller {leg.Seller} was paid for an order that nobody has paid."
         let held = out - back - reversed true transfers
         if held > net then
             $"Seller {leg.Seller} holds {held} of an order that is worth {net} to them."
-        let everRefunded = refundsOf books leg.Order |> List.filter _.HasSucceeded |> List.sumBy _.Amount
-        if back > everRefunded then
-            $"{back} was taken back from seller {leg.Seller}, of {everRefunded} refunded."
+        let everGone = standing.EverReturned + standing.EverLost
+        if back > everGone then
+            $"{back} was taken back from seller {leg.Seller}, of {everGone} refunded or lost."
 
     for refund in books.Refunds.Values do
         let isAsked = asked.Refunds.Keys |> Seq.exists (fun id -> refund.Id = Names.refund id)
-        if not isAsked then
+        if not isAsked && not refund.IsByHand then
             $"Nobody asked for refund {refund.Id}."
 
     for purchase in asked.Purchases.Values do
         let total = purchase.Lines |> List.sumBy snd
-        if refunded books purchase.Order > total then
+        if (ofOrder books purchase.Order).Returned > total then
             $"More than the whole of order {purchase.Order} was refunded."
-        let claims = refundsOf books purchase.Order
-        for refund in claims do
+        let name = purchase.Order.ToString "D"
+        for refund in books.Refunds.Values |> Seq.filter (fun refund -> refund.Payment.Order = name) do
             match asked.Refunds |> Seq.tryFind (fun pair -> refund.Id = Names.refund pair.Key) with
             | Some(KeyValue(_, (_, AskAmount amount))) when refund.Amount <> amount ->
                 $"{amount} was asked for and {refund.Amount} refunded."
             | Some _
             | None -> ()
+]
+
+/// What an order has left by all that Veza knows: an inquiry claims nothing.
+let refundable (tables: Tables) (order: Guid) =
+    let struct (_, lines, _, _) = tables.Orders[order]
+    let total = lines |> List.sumBy (fun line -> int64 line.Quantity * line.UnitAmount)
+    let refunds =
+        List.sum [
+            for KeyValue(_, struct (row, _)) in tables.Refunds do
+                if row.OrderId = order && row.Status <> "failed" && row.Scope <> "dispute" then
+                    row.Amount
+        ]
+    let claims =
+        List.sum [
+            for KeyValue(_, struct (row, _)) in tables.Disputes do
+                if row.OrderId = order && row.Status <> "won" && row.Stage <> "pre_dispute" then
+                    row.Amount
+        ]
+    total - refunds - claims
+
+/// A refund that Veza has just decided to make.
+let overdrawn (tables: Tables) (refund: Veza.Domain.Refunds.RefundRow) = [
+    if refund.Scope <> "dispute" && refundable tables refund.OrderId < 0L then
+        $"{refund.Amount} is refunded, and {-(refundable tables refund.OrderId)} of it was not there any more."
 ]
 
 /// What the seller gives back once so much of the leg is refunded.
@@ -114,12 +160,25 @@ let private sellerBack leg refunded =
     else
         refunded - (leg.Fee - leg.Fee * (leg.Gross - refunded) / leg.Gross)
 
-let private balanceOf (tables: Tables) (order: Guid) (prefix: string) =
+let private balanceOf (tables: Tables) (order: Nullable<Guid>) (prefix: string) =
     let mutable sum = 0L
-    for struct (entryOrder, entryAccount, _, amount) in tables.Entries do
-        if entryOrder = Nullable order && entryAccount.StartsWith prefix then
+    for struct (entryOrder, _, entryAccount, _, amount) in tables.Entries do
+        if entryOrder = order && entryAccount.StartsWith prefix then
             sum <- sum + amount
     sum
+
+/// What operators have given up of a seller's claims, as far as refunds still account for it.
+let private forgiven (tables: Tables) leg =
+    List.sum [
+        for KeyValue(_, struct (row, reversals, _)) in tables.Transfers do
+            if row.OrderId = leg.Order && row.StripeAccountId = account leg.Seller then
+                for reversal in reversals do
+                    if reversal.Status = "written_off" then
+                        if reversal.Kept.HasValue then
+                            reversal.Kept.Value
+                        else
+                            reversal.Amount
+    ]
 
 let private licenseFaults (tables: Tables) (purchase: Purchase) = [
     let struct (order, lines, _, _) = tables.Orders[purchase.Order]
@@ -136,15 +195,15 @@ let settle (asked: Asked) (books: Books) (tables: Tables) = [
     for leg in legs asked do
         match tables.Orders.TryGetValue leg.Order with
         | false, _ -> ()
-        | true, struct (_, _, rows, _) ->
+        | true, struct (order, _, rows, _) ->
             let row = rows |> List.find (fun row -> row.StripeAccountId = account leg.Seller)
             let transfers = transfersOf books leg
             let held = sent transfers - reversed false transfers
             let byHand = reversed true transfers
-            let isPaid = capture books leg.Order > 0L
+            let isPaid = (ofOrder books leg.Order).Captured > 0L && order.Status <> "cancelled"
             let due =
                 if isPaid then
-                    leg.Gross - leg.Fee - sellerBack leg row.Refunded
+                    leg.Gross - leg.Fee - sellerBack leg row.Refunded + forgiven tables leg
                 else
                     0L
             if byHand = 0L && held <> due then
@@ -157,15 +216,37 @@ let settle (asked: Asked) (books: Books) (tables: Tables) = [
         match tables.Orders.TryGetValue purchase.Order with
         | false, _ -> $"Order {purchase.Order} is lost."
         | true, struct (order, _, rows, _) ->
-            let captured, returned = capture books purchase.Order, refunded books purchase.Order
+            let standing = ofOrder books purchase.Order
             let isPaid = List.contains order.Status [ "completed"; "partially_refunded"; "refunded" ]
-            if isPaid <> (captured > 0L) then
-                $"Order {purchase.Order} is {order.Status} with {captured} captured."
+            // What is paid for an order that was cancelled belongs to nobody yet.
+            if order.Status <> "cancelled" && isPaid <> (standing.Captured > 0L) then
+                $"Order {purchase.Order} is {order.Status} with {standing.Captured} captured."
             let refundedHere = rows |> List.sumBy _.Refunded
-            if refundedHere <> returned then
-                $"Veza says {refundedHere} refunded, Hyperswitch {returned}."
-            if rows |> List.exists (fun row -> row.Reserved <> row.Refunded) then
-                "Something is still reserved."
+            let reservedHere = rows |> List.sumBy _.Reserved
+            if isPaid then
+                if refundedHere <> standing.GivenBack then
+                    $"Veza says {refundedHere} given back; {standing.Returned} is refunded and {standing.Lost} lost."
+                if reservedHere <> standing.Claimed then
+                    $"Veza says {reservedHere} claimed; {standing.Underway} is refunded and {standing.Away} disputed."
+                let status =
+                    if standing.GivenBack = standing.Captured then "refunded"
+                    elif standing.GivenBack > 0L then "partially_refunded"
+                    else "completed"
+                if order.Status <> status then
+                    $"Order {purchase.Order} is {order.Status} and should be {status}."
+                let fees =
+                    List.sum [
+                        for leg in legs asked do
+                            if leg.Order = purchase.Order then
+                                let row =
+                                    rows |> List.find (fun row -> row.StripeAccountId = account leg.Seller)
+                                if purchase.Keeps then
+                                    leg.Fee
+                                else
+                                    leg.Fee - (row.Refunded - sellerBack leg row.Refunded)
+                    ]
+                if balanceOf tables (Nullable purchase.Order) "platform_fees" <> -fees then
+                    $"""The platform's fees are {balanceOf tables (Nullable purchase.Order) "platform_fees"}, not {-fees}."""
             yield! licenseFaults tables purchase
 
             let net =
@@ -178,31 +259,68 @@ let settle (asked: Asked) (books: Books) (tables: Tables) = [
                         if row.OrderId = purchase.Order then
                             row.Foreign
                 ]
-            let cash = captured - returned - sent net + reversed false net + reversed true net
-            if balanceOf tables purchase.Order "platform_cash" <> cash then
-                $"""The books say {balanceOf tables purchase.Order "platform_cash"} cash, the providers {cash}."""
+            let cash =
+                standing.Captured - standing.Returned - standing.Away - sent net
+                + reversed false net
+                + reversed true net
+            // What an open dispute withdraws may be posted when it is withdrawn or when it is lost.
+            let known = balanceOf tables (Nullable purchase.Order) "platform_cash"
+            if known <> cash && known <> cash + standing.Away - standing.Lost then
+                $"The books say {known} cash, the providers {cash}."
             // What others took back before any refund asked for it is the seller's credit.
             for owed, due in [ "seller_payable", 0L; "seller_debt", -foreign ] do
-                if balanceOf tables purchase.Order owed <> due then
-                    $"{owed} is {balanceOf tables purchase.Order owed}, and {due} is explained."
-            if balanceOf tables purchase.Order "" <> 0L then
+                if balanceOf tables (Nullable purchase.Order) owed <> due then
+                    $"{owed} is {balanceOf tables (Nullable purchase.Order) owed}, and {due} is explained."
+            if balanceOf tables (Nullable purchase.Order) "" <> 0L then
                 "The books do not balance."
+
+    for KeyValue(number, (id, _, _)) in asked.Subscriptions do
+        let name = id.ToString "D"
+        let standing = standing books (fun payment -> payment.Subscription = name)
+        let cash = standing.Captured - standing.Returned - standing.Away
+        let known = balanceOf tables (Nullable()) "platform_cash"
+        if known <> cash && known <> cash + standing.Away - standing.Lost then
+            $"The books say {known} cash of subscription {number}, the providers {cash}."
+    if balanceOf tables (Nullable()) "" <> 0L then
+        "The books of subscriptions do not balance."
+
+    for dispute in books.Disputes do
+        let rows = [
+            for KeyValue(_, struct (row, _)) in tables.Disputes do
+                if row.ProviderDisputeId = dispute.Id then
+                    row
+        ]
+        match rows with
+        | [ row ] ->
+            let status =
+                match dispute.Ruling with
+                | Ruling.Opened
+                | Ruling.Challenged -> "open"
+                | Ruling.Won -> "won"
+                | Ruling.Lost -> "lost"
+            if row.Status <> status then
+                $"Dispute {dispute.Id} is {row.Status}, at the providers {status}."
+            if row.Amount <> dispute.Amount then
+                $"Dispute {dispute.Id} is about {row.Amount}, at the providers {dispute.Amount}."
+        | rows -> $"Dispute {dispute.Id} is known {rows.Length} times."
 
     for KeyValue(id, struct (row, _)) in tables.Refunds do
         match books.Refunds.TryGetValue row.ProviderRefundId with
         | true, refund when refund.Status <> row.Status ->
             $"Refund {id} is {row.Status}, at Hyperswitch {refund.Status}."
         | true, _ -> ()
+        // A lost dispute is not Hyperswitch's refund.
+        | false, _ when row.Scope = "dispute" -> ()
         | false, _ when row.Status <> "failed" -> $"Refund {id} is {row.Status}, and Hyperswitch knows none."
         | false, _ -> ()
 
     for KeyValue(id, struct (row, _, _)) in tables.Transfers do
-        if not (List.contains row.Status [ "completed"; "reversed"; "cancelled" ]) then
+        if not (List.contains row.Status [ "completed"; "reversed"; "cancelled"; "written_off" ]) then
             $"Transfer {id} rests as {row.Status} ({row.WaitingFor})."
 
     yield! tables.Deadlocks
 
     for event in tables.Events do
-        if List.contains event.State [ "poisoned"; "received"; "asking"; "quarantined" ] then
+        if List.contains event.State [ "poisoned"; "received"; "asking"; "quarantined"; "parked" ] then
             $"Event {event.Event.Type} rests as {event.State}: {event.Reason}."
 ]

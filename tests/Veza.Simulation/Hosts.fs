@@ -33,6 +33,8 @@ let settings =
             "HYPERSWITCH_BASE_URL", "http://hyperswitch"
             "HYPERSWITCH_API_KEY", "key"
             "STRIPE_SECRET_KEY", "sk_test_simulation"
+            // A dispute may stay open to the end, and asking about it every hour takes a while.
+            "ASK_INTERVAL", "12h"
         ]
     let configuration =
         ConfigurationBuilder()
@@ -44,7 +46,7 @@ type World = {
     Scheduler: Scheduler
     Tables: Tables
     Stripe: StripeModel
-    Hyperswitch: Lazy<HyperswitchModel>
+    Hyperswitch: HyperswitchModel
     Hosts: List<Host>
     LostCommits: unit -> int
 }
@@ -70,7 +72,7 @@ and Host(id: int, world: World) =
     let hyperswitch =
         let http =
             new HttpClient(
-                new HyperswitchNetwork(id, world.Hyperswitch.Value),
+                new HyperswitchNetwork(id, world.Hyperswitch),
                 Timeout = Timeout.InfiniteTimeSpan,
                 BaseAddress = Uri "http://hyperswitch/"
             )
@@ -101,6 +103,16 @@ and Host(id: int, world: World) =
             NullLogger<RefundDesk>.Instance
         )
     let transfers = TransferDesk(settings, istore, conflicts, connect, observations, wakes, clock)
+    let subscriptions =
+        SubscriptionDesk(
+            settings,
+            istore,
+            conflicts,
+            hyperswitch,
+            observations,
+            clock,
+            NullLogger<SubscriptionDesk>.Instance
+        )
     let disputes = DisputeDesk(settings, istore, hyperswitch, stripeBooks, observations, leases, clock)
     let deposits =
         DepositDesk(
@@ -222,8 +234,12 @@ and Host(id: int, world: World) =
                     for payment in tables.Payments.Values do
                         if payment.Due.HasValue then
                             payment.Due.Value
+                    for KeyValue(_, struct (row, _)) in tables.Disputes do
+                        if row.DueAt.HasValue then
+                            row.DueAt.Value
+                    // Looking after those whose object is not here shows nothing.
                     for event in tables.Events do
-                        if event.State = "parked" then
+                        if event.State = "parked" && tables.IsHere event.ObjectId then
                             lastSweep + settings.SweepInterval
                 }
             )
@@ -239,6 +255,22 @@ and Host(id: int, world: World) =
     let sweep () : Task =
         lastSweep <- scheduler.Now
         sweeper.Sweep none
+
+    let mutable lastCharge = scheduler.Now
+
+    let nextCharge () =
+        earliest (
+            seq {
+                for KeyValue(_, struct (row, _)) in tables.Subscriptions do
+                    if isCharged row.Status then
+                        row.DueAt.Value
+            }
+        )
+        |> ValueOption.map (fun time -> max time (lastCharge + settings.SubscriptionCheckInterval))
+
+    let charge () : Task =
+        lastCharge <- scheduler.Now
+        subscriptions.MoveDue none
 
     let nextInquiry () =
         earliest (
@@ -285,6 +317,7 @@ and Host(id: int, world: World) =
         add "reversing" (nextTransfer isDueBack) (fun () -> move reversing)
         add "inbox" nextEvent takeEvents
         add "sweeper" nextSweep sweep
+        add "subscriptions" nextCharge charge
         add "inquirer" nextInquiry (fun () -> inquirer.Inquire none)
         add "walker" nextWalk walk
 
@@ -292,10 +325,24 @@ and Host(id: int, world: World) =
 
     member _.Receive event = tried "intake" (fun () -> istore.RecordEvents([| event |], scheduler.Now, none))
     member _.Create(order: Order) = tried "order" (fun () -> orders.Create(order, "{}", "shop", none))
+    member _.Cancel order = tried "cancelling" (fun () -> orders.Cancel(order, "shop", none))
     member _.Pay order = tried "payment" (fun () -> payments.Pay(order, null, "shop", none))
 
-    member _.Refund(id, order, request) =
-        tried "refund" (fun () -> refunds.Refund(id, order, request, null, "shop", none))
+    /// `refused` is told that the order has not so much left.
+    member _.Refund(id, order, request, refused) =
+        tried "refund" (fun () ->
+            task {
+                let! answer = refunds.Refund(id, order, request, null, "shop", none)
+                match answer with
+                | :? RefundAnswer.NotAllowed as refusal when refusal.Why.IsMoreThanIsLeft -> refused ()
+                | _ -> ()
+                return answer
+            })
+
+    member _.Subscribe(id, plan) =
+        tried "subscription" (fun () -> subscriptions.Subscribe(id, "subscriber", plan, "shop", none))
+
+    member _.EndSubscription id = tried "cancelling" (fun () -> subscriptions.Cancel(id, "shop", none))
 
     member _.Tell(transfer, signal) =
         tried "operator" (fun () -> transfers.Tell(transfer, signal, "operator", null, Nullable(), none))

@@ -2,6 +2,7 @@ module Veza.Simulation.Main
 
 open System
 open System.Diagnostics
+open System.Text.RegularExpressions
 open System.Threading
 open Expecto
 open Expecto.Impl
@@ -19,6 +20,8 @@ let private help =
     """Runs Veza's flows against models of its providers, each seed a world of its own.
 
   veza-simulation --simulate [--from SEED] [--seeds N] [--minutes M]
+  veza-simulation --simulate --survey [--from SEED] [--seeds N]
+                                                      every seed, and how many fail in which way
   veza-simulation --simulate --seed SEED              one seed, with its story, step by step
   veza-simulation --simulate --scenario N --crash STEP  a named story, a host killed at that step
 
@@ -72,6 +75,22 @@ let private many first seeds minutes =
                 go (from + batch.Length) steps moves
     go first 0L 0L
 
+/// Names and amounts apart, two violations of one kind read the same.
+let private kind (violation: string) =
+    Regex.Replace(violation, @"[0-9a-f]{8}-[0-9a-f-]{27}|\b(acct|dp|tr|re|ref|pay|evt)_\w+|-?\b\d+\b", "#")
+
+let private survey first seeds =
+    let failed =
+        [| first .. first + seeds - 1 |]
+        |> Array.Parallel.collect (fun seed -> [|
+            for violation in List.distinctBy kind (play (ofSeed seed)).Violations -> seed, violation
+        |])
+    printfn $"{Array.length (Array.distinctBy fst failed)} of {seeds} seeds fail"
+    for _, ofKind in failed |> Array.groupBy (snd >> kind) |> Array.sortBy (fun (_, ofKind) -> -ofKind.Length) do
+        let seed, violation = Array.minBy fst ofKind
+        printfn $"{ofKind.Length, 6}  seed {seed, 6}  {violation}"
+    if failed.Length = 0 then 0 else 1
+
 [<EntryPoint>]
 let main argv =
     if Array.contains "--simulate" argv && Array.contains "--help" argv then
@@ -83,6 +102,7 @@ let main argv =
         | 0, scenario when scenario > 0 && scenario <= Scenarios.all.Length ->
             let _, plan = Scenarios.all[scenario - 1]
             show plan (playCrashingAt (number "--crash" 0))
+        | 0, _ when Array.contains "--survey" argv -> survey (number "--from" 1) (number "--seeds" 1000)
         | 0, _ ->
             let minutes = number "--minutes" 0
             // With a time limit alone there is no other end.

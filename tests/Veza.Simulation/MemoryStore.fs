@@ -13,6 +13,8 @@ open Veza.Simulation.MemoryTables
 open Veza.Simulation.MemoryTransaction
 open Veza.Simulation.Scheduler
 
+let isCharged (status: string) = List.contains status [ "pending_payment"; "active"; "past_due" ]
+
 let private isUnsettled (status: string) = status = "pending" || status = "submitted"
 
 /// One host's view of the tables that all hosts share.
@@ -215,7 +217,8 @@ type MemoryStore(host: int, scheduler: Scheduler, tables: Tables, lostCommits: i
                     List(
                         due "subscription" most now [
                             for KeyValue(id, struct (row, _)) in tables.Subscriptions do
-                                row.DueAt, id
+                                if isCharged row.Status then
+                                    row.DueAt, id
                         ]
                     )
                     :> IReadOnlyList<_>
@@ -299,13 +302,9 @@ type MemoryStore(host: int, scheduler: Scheduler, tables: Tables, lostCommits: i
         member _.ReleaseParked _ =
             task {
                 do! pass "releases events"
-                let isHere (name: string) =
-                    tables.Payments.Values |> Seq.exists (fun row -> row.Payment = name)
-                    || tables.Refunds.Values
-                       |> Seq.exists (fun (struct (row, _)) -> row.ProviderRefundId = name)
                 let parked =
                     tables.Events
-                    |> Seq.filter (fun row -> row.State = "parked" && isHere row.ObjectId)
+                    |> Seq.filter (fun row -> row.State = "parked" && tables.IsHere row.ObjectId)
                     |> List.ofSeq
                 for row in parked do
                     row.State <- "received"

@@ -30,6 +30,7 @@ type PaymentRow(order: Guid, payment: string, created: DateTimeOffset, due: Date
     member val Secret: string | null = null with get, set
     member val Status: string | null = null with get, set
     member val ErrorCode: string | null = null with get, set
+    member val Connector: string | null = null with get, set
 
 type EventRow(event: WaitingEvent) =
     member _.Event = event
@@ -55,13 +56,19 @@ type Tables() =
     /// How far a walk has come, and until when somebody is at it.
     member val Walks = Dictionary<string, struct (DateTimeOffset * DateTimeOffset)>()
     member val Events = List<EventRow>()
-    member val Entries = List<struct (Nullable<Guid> * string * string * int64)>()
+    /// (order, what brought it, account, currency, amount)
+    member val Entries = List<struct (Nullable<Guid> * Guid * string * string * int64)>()
     /// Who holds a row: until the end of its transaction.
     member val Locks = Dictionary<string, obj>()
     /// Who waits for which row.
     member val Waiting = Dictionary<obj, string>(HashIdentity.Reference)
     /// PostgreSQL breaks them after a second; there should be none to break.
     member val Deadlocks = List<string>()
+
+    /// Whether what an event is about is known by this name of a provider's.
+    member tables.IsHere(name: string) =
+        tables.Payments.Values |> Seq.exists (fun row -> row.Payment = name || string row.Connector = name)
+        || tables.Refunds.Values |> Seq.exists (fun (struct (row, _)) -> row.ProviderRefundId = name)
 
     static member private Read(read: Result<'t, string>, version) =
         match read with

@@ -321,8 +321,9 @@ type Transaction(host: int, scheduler: Scheduler, tables: Tables, lostCommits: i
                     Dictionary(
                         dict [
                             for payment in tables.Payments.Values do
-                                if Seq.contains payment.Payment names then
-                                    payment.Payment, payment.Order
+                                for name in [ payment.Payment; string payment.Connector ] do
+                                    if Seq.contains name names then
+                                        name, payment.Order
                         ]
                     )
             }
@@ -372,6 +373,10 @@ type Transaction(host: int, scheduler: Scheduler, tables: Tables, lostCommits: i
                                         || status = "payment_failed"
                                         || (status = "cancelled" && payment.Status <> "succeeded"))
                                 row.Status <- payment.Status
+                                row.Connector <-
+                                    (match payment.ConnectorPayment with
+                                     | null -> row.Connector
+                                     | connector -> connector)
                                 row.ErrorCode <- payment.ErrorCode
                                 row.Secret <-
                                     (match row.Secret with
@@ -485,7 +490,11 @@ type Transaction(host: int, scheduler: Scheduler, tables: Tables, lostCommits: i
                 for entry in changes.Entries do
                     writes.Add(fun () ->
                         tables.Entries.Add(
-                            struct (entry.OrderId, entry.Account, entry.Currency, entry.Amount)
+                            struct (entry.OrderId,
+                                    entry.SourceId,
+                                    entry.Account,
+                                    entry.Currency,
+                                    entry.Amount)
                         ))
             }
 

@@ -7,8 +7,10 @@ open System.Threading.Tasks
 open Veza.Adapters.Storage
 open Veza.Domain
 open Veza.Domain.Orders
-open Veza.Domain.Refunds
+open Veza.Domain.Subscriptions
 open Veza.Domain.Transfers
+open Veza.Simulation.BankModel
+open Veza.Simulation.Courier
 open Veza.Simulation.Hosts
 open Veza.Simulation.HyperswitchModel
 open Veza.Simulation.MemoryTables
@@ -29,7 +31,7 @@ type private Stage(plan: Plan) =
     let scheduler = Scheduler plan.Seed
     let books = emptyBooks ()
     let tables = Tables()
-    let asked = { Purchases = Dictionary(); Refunds = Dictionary() }
+    let asked = { Purchases = Dictionary(); Refunds = Dictionary(); Subscriptions = Dictionary() }
     let mutable weather = plan.Weather
     let hosts = List<Host>()
     let mutable world = Unchecked.defaultof<World>
@@ -69,12 +71,16 @@ type private Stage(plan: Plan) =
                 host.DropConnections()
                 scheduler.After(TimeSpan.FromSeconds 30., startHost)
 
+    let courier = Courier(scheduler, (fun () -> weather), deliver)
+    let stripe = StripeModel(scheduler, books, (fun () -> weather), courier)
+    let hyperswitch = HyperswitchModel(scheduler, books, (fun () -> weather), courier, stripe)
+    let bank = BankModel(scheduler, books, hyperswitch, stripe)
+
     do
-        let hyperswitch = lazy HyperswitchModel(scheduler, books, (fun () -> weather), deliver)
         world <- {
             Scheduler = scheduler
             Tables = tables
-            Stripe = StripeModel(scheduler, books, (fun () -> weather), deliver)
+            Stripe = stripe
             Hyperswitch = hyperswitch
             Hosts = hosts
             LostCommits = fun () -> weather.LostCommit
@@ -120,24 +126,78 @@ type private Stage(plan: Plan) =
         | true, payment -> Some payment
         | false, _ -> None
 
+    let paymentsOf number =
+        match asked.Subscriptions.TryGetValue number with
+        | true, (id, _, _) -> [
+            for payment in books.Payments.Values do
+                if payment.Subscription = id.ToString "D" then
+                    payment
+          ]
+        | false, _ -> []
+
+    let paid of' =
+        match of' with
+        | OfOrder number when asked.Purchases.ContainsKey number -> payment number
+        | OfOrder _ -> None
+        | OfSubscription number -> paymentsOf number |> List.filter _.IsCaptured |> List.tryLast
+
+    let dispute of' number =
+        paid of' |> Option.bind (fun payment -> disputesOf books payment |> List.tryItem (number - 1))
+
     /// The buyer can pay once the shop has the payment.
-    let rec buyerPays number succeeds tries =
-        match payment number with
-        | Some payment -> world.Hyperswitch.Value.Pay(payment, succeeds)
+    let rec pays find succeeds isHeard tries =
+        match find () with
+        | Some payment -> hyperswitch.Pay(payment, succeeds, isHeard)
         | None when tries > 0 ->
-            scheduler.After(TimeSpan.FromMinutes 10., (fun () -> buyerPays number succeeds (tries - 1)))
+            scheduler.After(TimeSpan.FromMinutes 10., (fun () -> pays find succeeds isHeard (tries - 1)))
         | None -> ()
 
-    let refund number ask =
+    let buyerPays number succeeds isHeard =
+        insist (fun host -> host.Pay asked.Purchases[number].Order)
+        let find () = payment number
+        scheduler.After(TimeSpan.FromMinutes 3., (fun () -> pays find succeeds isHeard 20))
+
+    let subscribe number price code =
+        let id = Names.id "subscription" number
+        let price' = { Minor = price; Currency = certain (Currency.parse code) }
+        asked.Subscriptions.Add(number, (id, price, code))
+        insist (fun host -> host.Subscribe(id, { Code = "plan"; Price = price'; Interval = Week }))
+        let find () = List.tryHead (paymentsOf number)
+        scheduler.After(TimeSpan.FromMinutes 3., (fun () -> pays find true true 20))
+
+    let lastRefund number status =
+        let id = asked.Purchases[number].Order.ToString "D"
+        books.Refunds.Values
+        |> Seq.filter (fun refund -> refund.Payment.Order = id && refund.Status = status)
+        |> Seq.tryLast
+
+    let refund number what =
         refundCount <- refundCount + 1
         let id = Names.id "refund" refundCount
-        asked.Refunds.Add(id, (number, ask))
+        asked.Refunds.Add(id, (number, what))
         let request =
-            match ask with
+            match what with
             | AskAmount amount -> RefundRequest.Amount amount
             | AskLine line -> RefundRequest.Lines [ LineId(Names.id "line" (number * 100 + line)) ]
             | AskRest -> RefundRequest.AllThatIsLeft
-        insist (fun host -> host.Refund(id, asked.Purchases[number].Order, request))
+        let order = asked.Purchases[number].Order
+        let stand () =
+            let struct (row, _, _, version) = tables.Orders[order]
+            version, row.Status, Auditor.refundable tables order
+        let ask (host: Host) =
+            let before = stand ()
+            let refused () =
+                let _, status, left = before
+                let isPaid = status = "completed" || status = "partially_refunded"
+                let isThere =
+                    match what with
+                    | AskAmount amount -> amount <= left
+                    | AskRest -> left > 0L
+                    | AskLine _ -> false
+                if isPaid && isThere && stand () = before then
+                    books.Complaints.Add $"A refund was refused although {left} is left."
+            host.Refund(id, order, request, refused)
+        insist ask
 
     let failed () = [
         for KeyValue(id, struct (row, _, _)) in tables.Transfers do
@@ -149,6 +209,14 @@ type private Stage(plan: Plan) =
         for id in failed () do
             insist (fun host -> host.Tell(id, TransferSignal.RetryRequested))
 
+    let writeOff number =
+        for KeyValue(id, struct (row, _, _)) in tables.Transfers do
+            let isGivenUp = row.Status = "permanently_failed" && not (isNull row.StripeTransferId)
+            if
+                row.OrderId = asked.Purchases[number].Order && (isGivenUp || row.WaitingFor = "seller_funds")
+            then
+                insist (fun host -> host.Tell(id, TransferSignal.WriteOffRequested))
+
     let reverseByHand number =
         let order = asked.Purchases[number].Order
         for KeyValue(_, struct (row, claims, _)) in tables.Transfers do
@@ -159,7 +227,7 @@ type private Stage(plan: Plan) =
                         Some transfer.Id = Option.ofObj row.StripeTransferId
                         && transfer.Amount - transfer.Reversed >= claim.Amount
                     then
-                        world.Stripe.ReverseByHand(transfer, claim.Amount)
+                        stripe.ReverseByHand(transfer, claim.Amount)
 
     let reverseUnasked number percent =
         let order = asked.Purchases[number].Order.ToString "D"
@@ -169,30 +237,51 @@ type private Stage(plan: Plan) =
             let left = min (transfer.Amount - transfer.Reversed) (balance books transfer.Destination)
             let amount = left * int64 percent / 100L
             if amount > 0L then
-                world.Stripe.ReverseByHand(transfer, amount)
+                stripe.ReverseByHand(transfer, amount)
 
     let perform act =
         scheduler.Say("—", describe act)
         match act with
         | Buys(order, lines, bps, keeps, currency) -> buy order lines bps keeps currency
-        | Pays(order, succeeds) when asked.Purchases.ContainsKey order ->
-            insist (fun host -> host.Pay asked.Purchases[order].Order)
-            scheduler.After(TimeSpan.FromMinutes 3., (fun () -> buyerPays order succeeds 20))
+        | Pays(order, succeeds) when asked.Purchases.ContainsKey order -> buyerPays order succeeds true
+        | PaysUnheard order when asked.Purchases.ContainsKey order -> buyerPays order true false
+        | Cancels order when asked.Purchases.ContainsKey order ->
+            insist (fun host -> host.Cancel asked.Purchases[order].Order)
         | Refunds(order, ask) when asked.Purchases.ContainsKey order -> refund order ask
         | BankReturns order when asked.Purchases.ContainsKey order ->
-            let id = asked.Purchases[order].Order.ToString "D"
-            books.Refunds.Values
-            |> Seq.filter (fun refund -> refund.Payment.Order = id && refund.Status = "succeeded")
-            |> Seq.tryLast
-            |> Option.iter world.Hyperswitch.Value.Undo
+            lastRefund order "succeeded" |> Option.iter hyperswitch.Undo
+        | BankRefuses order when asked.Purchases.ContainsKey order ->
+            lastRefund order "pending" |> Option.iter hyperswitch.Refuse
+        | OldFailureArrives order when asked.Purchases.ContainsKey order ->
+            lastRefund order "succeeded" |> Option.iter hyperswitch.TellOldFailure
+        | WritesOff order when asked.Purchases.ContainsKey order -> writeOff order
         | ReversesByHand order when asked.Purchases.ContainsKey order -> reverseByHand order
         | ReversesUnasked(order, percent) when asked.Purchases.ContainsKey order ->
             reverseUnasked order percent
         | Pays _
+        | PaysUnheard _
+        | Cancels _
         | Refunds _
         | BankReturns _
+        | BankRefuses _
+        | OldFailureArrives _
+        | WritesOff _
         | ReversesByHand _
         | ReversesUnasked _ -> ()
+        | RefundsByHand of' -> paid of' |> Option.iter hyperswitch.RefundByHand
+        | DisputeOpens(of', percent, isInquiry) ->
+            paid of' |> Option.iter (fun payment -> bank.Open(payment, percent, isInquiry))
+        | DisputeGrows(of', number, percent) ->
+            dispute of' number |> Option.iter (fun dispute -> bank.Grow(dispute, percent))
+        | DisputeEscalates(of', number) -> dispute of' number |> Option.iter bank.Escalate
+        | DisputeRuled(of', number, ruling, advances) ->
+            dispute of' number |> Option.iter (fun dispute -> bank.Rule(dispute, ruling, advances))
+        | Subscribes(number, price, currency) -> subscribe number price currency
+        | SubscriptionEnds number when asked.Subscriptions.ContainsKey number ->
+            let id, _, _ = asked.Subscriptions[number]
+            insist (fun host -> host.EndSubscription id)
+        | SubscriptionEnds _ -> ()
+        | RefusesWithoutCode times -> books.CodelessRefusals <- books.CodelessRefusals + times
         | PaysOut number ->
             let acct = account number
             books.PaidOut[acct] <- books.PaidOut.GetValueOrDefault(acct, 0L) + balance books acct
@@ -204,9 +293,13 @@ type private Stage(plan: Plan) =
                 kill alive[number % alive.Length].Id
         | OperatorRetries -> retryAll ()
 
+    /// Refunds that Veza has decided to make.
+    let promised = HashSet<Guid>()
+
     let moves () =
         books.Transfers.Count
         + books.Refunds.Count
+        + books.Disputes.Count
         + Seq.sumBy (fun (transfer: StripeTransfer) -> transfer.Reversals.Count) books.Transfers
 
     /// Plays until nothing is left to do before the horizon. The auditor looks whenever something has moved.
@@ -221,6 +314,10 @@ type private Stage(plan: Plan) =
             if now <> seen then
                 seen <- now
                 faults <- Auditor.watch asked books
+            if tables.Refunds.Count <> promised.Count then
+                for KeyValue(id, struct (row, _)) in tables.Refunds do
+                    if promised.Add id then
+                        faults <- faults @ Auditor.overdrawn tables row
             if scheduler.Steps > 30_000 then
                 faults <- [ "It never comes to rest." ]
         faults
@@ -229,6 +326,7 @@ type private Stage(plan: Plan) =
     let rec heal rounds =
         weather <- Weather.fair
         books.PlatformDrained <- false
+        books.CodelessRefusals <- 0
         books.PaidOut.Clear()
         retryAll ()
         match play 10. with

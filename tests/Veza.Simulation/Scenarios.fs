@@ -11,6 +11,9 @@ let private two = [ 1, 60_00L; 2, 40_00L ]
 let private buys lines = 0, Buys(1, lines, 1000, false, "EUR")
 let private pays = 1, Pays(1, true)
 
+let private one = OfOrder 1
+let private ruled ruling = DisputeRuled(one, 1, ruling, false)
+let private stuck = { fair with StuckRefund = 100 }
 let private slow = { fair with LateRefund = 100 }
 let private lossy = { fair with LostWebhook = 100 }
 let private silent = { fair with LostAnswer = 35 }
@@ -77,4 +80,90 @@ let all = [
     { Seed = 15; Weather = refusing; Acts = [ buys two; pays; 30, Refunds(1, AskRest) ]; Days = 0.3 }
     "the bank decides late",
     { Seed = 16; Weather = slow; Acts = [ buys two; pays; 30, Refunds(1, AskRest) ]; Days = 0.3 }
+    "a dispute is lost, and won the next day",
+    {
+        Seed = 17
+        Weather = fair
+        Acts = [
+            buys two
+            pays
+            40, DisputeOpens(one, 100, false)
+            60, ruled Ruling.Lost
+            60 + 1440, ruled Ruling.Won
+        ]
+        Days = 1.2
+    }
+    "a dispute opens while a refund is pending, which fails; then it is lost",
+    {
+        Seed = 18
+        Weather = stuck
+        Acts = [
+            buys two
+            pays
+            30, Refunds(1, AskRest)
+            45, DisputeOpens(one, 100, false)
+            70, BankRefuses 1
+            100, ruled Ruling.Lost
+        ]
+        Days = 0.3
+    }
+    told "a dispute is heard of before its payment" [
+        buys two
+        1, Pays(1, false)
+        200, PaysUnheard 1
+        205, DisputeOpens(one, 100, false)
+        420, ruled Ruling.Lost
+    ]
+    told "a dispute grows, a refund comes back under it, and it is lost" [
+        buys two
+        pays
+        30, Refunds(1, AskAmount 40_00L)
+        60, DisputeOpens(one, 40, false)
+        80, DisputeGrows(one, 1, 100)
+        100, BankReturns 1
+        110, Refunds(1, AskAmount 40_00L)
+        130, ruled Ruling.Lost
+    ]
+    told "a refund is made while the bank only asks" [
+        buys two
+        pays
+        30, DisputeOpens(one, 100, true)
+        60, Refunds(1, AskRest)
+        90, ruled Ruling.Won
+    ]
+    told "Stripe refuses the first try of a reversal without a code" [
+        buys two
+        pays
+        29, RefusesWithoutCode 1
+        30, Refunds(1, AskRest)
+    ]
+    told "an old failure of a refund is delivered after its success" [
+        buys two
+        pays
+        30, Refunds(1, AskRest)
+        60, OldFailureArrives 1
+    ]
+    told "an order that was cancelled is paid" [
+        buys two
+        1, Pays(1, false)
+        30, Cancels 1
+        60, Pays(1, true)
+    ]
+    told "an order that was cancelled is paid, and disputed" [
+        buys two
+        1, Pays(1, false)
+        30, Cancels 1
+        60, Pays(1, true)
+        65, DisputeOpens(one, 100, false)
+        90, ruled Ruling.Lost
+    ]
+    told "a subscription's payment is disputed, and the dispute lost" [
+        0, Subscribes(1, 10_00L, "EUR")
+        40, DisputeOpens(OfSubscription 1, 100, false)
+        60, DisputeRuled(OfSubscription 1, 1, Ruling.Lost, false)
+    ]
+    told "a subscription's payment is refunded in the dashboard" [
+        0, Subscribes(1, 10_00L, "EUR")
+        40, RefundsByHand(OfSubscription 1)
+    ]
 ]

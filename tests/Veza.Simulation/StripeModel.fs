@@ -11,6 +11,7 @@ open System.Text.Json
 open System.Threading.Tasks
 open System.Web
 open Veza.Adapters.Storage
+open Veza.Simulation.Courier
 open Veza.Simulation.Scheduler
 open Veza.Simulation.Truth
 open Veza.Simulation.Weather
@@ -38,6 +39,28 @@ let private transferJson (transfer: StripeTransfer) =
             "false"
     $$$"""{"id":"{{{transfer.Id}}}","object":"transfer","amount":{{{transfer.Amount}}},"amount_reversed":{{{transfer.Reversed}}},"currency":"{{{transfer.Currency}}}","created":{{{transfer.Created.ToUnixTimeSeconds()}}},"destination":"{{{transfer.Destination}}}","livemode":false,"metadata":{{{{meta transfer.Metadata}}}},"reversed":{{{isReversed}}},"transfer_group":"{{{transfer.Group}}}"}"""
 
+let private disputeStatus (dispute: BankDispute) =
+    match dispute.Ruling, dispute.IsInquiry with
+    | Ruling.Opened, true -> "warning_needs_response"
+    | Ruling.Opened, false -> "needs_response"
+    | Ruling.Challenged, true -> "warning_under_review"
+    | Ruling.Challenged, false -> "under_review"
+    | Ruling.Won, true -> "warning_closed"
+    | Ruling.Won, false -> "won"
+    | Ruling.Lost, _ -> "lost"
+
+let private disputeJson (dispute: BankDispute) =
+    $$$"""{"id":"{{{dispute.Id}}}","object":"dispute","amount":{{{dispute.Amount}}},"charge":"ch{{{dispute.Payment.Connector.Substring 2}}}","currency":"{{{dispute.Payment.Currency.ToLowerInvariant()}}}","is_charge_refundable":{{{if dispute.IsInquiry then "true" else "false"}}},"livemode":false,"metadata":{},"payment_intent":"{{{dispute.Payment.Connector}}}","reason":"fraudulent","status":"{{{disputeStatus dispute}}}"}"""
+
+/// Hyperswitch's connector writes its refund's id into `metadata[order_id]`.
+let private refundJson (refund: ProviderRefund) =
+    let failure =
+        if refund.Status = "failed" then
+            ""","failure_reason":"lost_or_stolen_card" """
+        else
+            ""
+    $$$"""{"id":"re_{{{refund.Id}}}","object":"refund","amount":{{{refund.Amount}}},"currency":"{{{refund.Payment.Currency.ToLowerInvariant()}}}","metadata":{"order_id":"{{{refund.Id}}}"},"payment_intent":"{{{refund.Payment.Connector}}}","status":"{{{refund.Status}}}"{{{failure}}}}"""
+
 let private listJson (items: string list) =
     $$$"""{"object":"list","url":"/v1","has_more":false,"data":[{{{String.Join(",", items)}}}]}"""
 
@@ -47,11 +70,12 @@ let private error (kind: string) (code: string) (message: string) =
 
 type private Happened = { Name: string; At: DateTimeOffset; Json: string }
 
-type StripeModel(scheduler: Scheduler, books: Books, weather: unit -> Weather, deliver: ReceivedEvent -> unit)
-    =
+type StripeModel(scheduler: Scheduler, books: Books, weather: unit -> Weather, courier: Courier) =
     let happened = List<Happened>()
     let keys = Dictionary<string, Stored>()
     let running = HashSet<string>()
+    /// How often a caller has heard what is stored under a key that was refused.
+    let heard = Dictionary<string, int>()
     let mutable count = 0
 
     let name prefix =
@@ -61,19 +85,12 @@ type StripeModel(scheduler: Scheduler, books: Books, weather: unit -> Weather, d
     let say what = scheduler.Say("Stripe", what)
 
     /// It may be lost, doubled and overtaken; Stripe's own list keeps it all the same.
-    let emit kind (transfer: StripeTransfer) =
+    let emit kind objectId json =
         let id = $"evt_{happened.Count + 1}"
         let json =
-            $$$"""{"id":"{{{id}}}","object":"event","type":"{{{kind}}}","livemode":false,"created":{{{scheduler.Now.ToUnixTimeSeconds()}}},"data":{"object":{{{transferJson transfer}}}}}"""
+            $$$"""{"id":"{{{id}}}","object":"event","type":"{{{kind}}}","livemode":false,"created":{{{scheduler.Now.ToUnixTimeSeconds()}}},"data":{"object":{{{json}}}}}"""
         happened.Add { Name = id; At = scheduler.Now; Json = json }
-        let event = ReceivedEvent("stripe", id, kind, transfer.Id, json)
-        if scheduler.Chance (weather ()).LostWebhook then
-            say $"{kind} is lost on the way"
-        else
-            let later () = TimeSpan.FromSeconds(float (scheduler.Random.Next(1, 600)))
-            scheduler.After(later (), (fun () -> deliver event))
-            if scheduler.Chance (weather ()).DoubledWebhook then
-                scheduler.After(later (), (fun () -> deliver event))
+        courier.Bring(ReceivedEvent("stripe", id, kind, objectId, json), true)
 
     let create (form: Collections.Specialized.NameValueCollection) =
         let value (field: string) = string form[field]
@@ -104,7 +121,7 @@ type StripeModel(scheduler: Scheduler, books: Books, weather: unit -> Weather, d
                 Reversals = List()
             }
             books.Transfers.Add transfer
-            emit "transfer.created" transfer
+            emit "transfer.created" transfer.Id (transferJson transfer)
             say $"sends {amount} to {transfer.Destination} ({transfer.Id})"
             200, transferJson transfer
 
@@ -136,11 +153,15 @@ type StripeModel(scheduler: Scheduler, books: Books, weather: unit -> Weather, d
                 }
                 transfer.Reversals.Add reversal
                 say $"takes {amount} of {id} back ({reversal.Id})"
-                emit "transfer.reversed" transfer
+                emit "transfer.reversed" transfer.Id (transferJson transfer)
                 200, reversalJson transfer reversal
 
     let perform (path: string) form =
-        if path = "/v1/transfers" then
+        if books.CodelessRefusals > 0 then
+            books.CodelessRefusals <- books.CodelessRefusals - 1
+            say "refuses, and gives no code"
+            400, error "invalid_request_error" "" "The request could not be completed."
+        elif path = "/v1/transfers" then
             create form
         else
             reverse (path.Split('/')[3]) form
@@ -160,6 +181,16 @@ type StripeModel(scheduler: Scheduler, books: Books, weather: unit -> Weather, d
                 let at = event.At.ToUnixTimeSeconds()
                 at >= int64 (string query["created[gte]"]) && at <= int64 (string query["created[lte]"])
             200, listJson [ for event in Seq.rev (Seq.filter isIn happened) -> event.Json ]
+        elif path.StartsWith "/v1/disputes/" then
+            match books.Disputes |> Seq.tryFind (fun dispute -> path = "/v1/disputes/" + dispute.Id) with
+            | Some dispute -> 200, disputeJson dispute
+            | None -> 404, error "invalid_request_error" "resource_missing" $"No such dispute: {path}"
+        elif path.StartsWith "/v1/refunds/" then
+            match
+                books.Refunds.Values |> Seq.tryFind (fun refund -> path = "/v1/refunds/re_" + refund.Id)
+            with
+            | Some refund -> 200, refundJson refund
+            | None -> 404, error "invalid_request_error" "resource_missing" $"No such refund: {path}"
         else
             let id = path.Split('/')[3]
             match books.Transfers |> Seq.tryFind (fun transfer -> transfer.Id = id) with
@@ -226,7 +257,15 @@ type StripeModel(scheduler: Scheduler, books: Books, weather: unit -> Weather, d
             At = scheduler.Now
         }
         say $"{amount} of {transfer.Id} is reversed by hand"
-        emit "transfer.reversed" transfer
+        emit "transfer.reversed" transfer.Id (transferJson transfer)
+
+    /// A word of the bank on a dispute.
+    member _.Tell(kind: string, dispute: BankDispute) =
+        emit $"charge.dispute.{kind}" dispute.Payment.Connector (disputeJson dispute)
+
+    /// The bank has sent a refund back.
+    member _.TellOfFailure(refund: ProviderRefund) =
+        emit "refund.failed" $"re_{refund.Id}" (refundJson refund)
 
     /// The earliest of its events that no webhook has brought to this list.
     member _.Missing(recorded: string -> bool) =
@@ -279,6 +318,11 @@ type StripeModel(scheduler: Scheduler, books: Books, weather: unit -> Weather, d
             if scheduler.Chance weather.LostAnswer then
                 say $"answers {status}, which is lost"
                 raise (TaskCanceledException "The request timed out.")
+            // A crash or two may hide it; whoever hears it again and again is asking for a seller's money in vain.
+            if status = 400 then
+                heard[key] <- heard.GetValueOrDefault(key, 0) + 1
+                if heard[key] = 4 then
+                    books.Complaints.Add $"The stored refusal under {key} was heard four times."
             if status = 200 && scheduler.Chance weather.Garbled then
                 say "answers 200, garbled"
                 return respond 200 "{\"id\":" []

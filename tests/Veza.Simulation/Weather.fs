@@ -15,12 +15,16 @@ type Weather = {
     Refused: int
     LostWebhook: int
     DoubledWebhook: int
+    /// It comes within a day and not within ten minutes, as it was: retries replay the stored body.
+    SlowWebhook: int
     /// A commit that happened and reported a failure.
     LostCommit: int
     /// The connector behind Hyperswitch does not answer: the refund stays pending.
     StuckRefund: int
     FailedRefund: int
     LateRefund: int
+    /// A subscriber's bank declines the charge.
+    DeclinedCharge: int
 }
 
 let fair = {
@@ -33,10 +37,12 @@ let fair = {
     Refused = 0
     LostWebhook = 0
     DoubledWebhook = 0
+    SlowWebhook = 0
     LostCommit = 0
     StuckRefund = 0
     FailedRefund = 0
     LateRefund = 0
+    DeclinedCharge = 0
 }
 
 let foul = {
@@ -49,8 +55,10 @@ let foul = {
     Refused = 4
     LostWebhook = 20
     DoubledWebhook = 20
+    SlowWebhook = 8
     LostCommit = 2
     StuckRefund = 5
     FailedRefund = 10
     LateRefund = 30
+    DeclinedCharge = 25
 }
