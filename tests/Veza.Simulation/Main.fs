@@ -2,7 +2,6 @@ module Veza.Simulation.Main
 
 open System
 open System.Diagnostics
-open System.Text.RegularExpressions
 open System.Threading
 open Expecto
 open Expecto.Impl
@@ -48,6 +47,10 @@ let private show plan play =
     List.iter (printfn "✗ %s") result.Violations
     if result.Violations.IsEmpty then 0 else 1
 
+let private shrunk seed violation =
+    let plan = shrink (kind violation) (ofSeed seed)
+    tell plan (play plan)
+
 let private many first seeds minutes =
     let clock = Stopwatch.StartNew()
     let isTerminal = not Console.IsOutputRedirected
@@ -62,9 +65,8 @@ let private many first seeds minutes =
             let batch = [| from .. from + min 100 left - 1 |]
             let results = batch |> Array.Parallel.map (fun seed -> seed, play (ofSeed seed))
             match results |> Array.tryFind (fun (_, result) -> not result.Violations.IsEmpty) with
-            | Some(seed, _) ->
-                let plan = shrink (ofSeed seed)
-                printfn "\n%s" (tell plan (play plan))
+            | Some(seed, result) ->
+                printfn "\n%s" (shrunk seed result.Violations.Head)
                 1
             | None ->
                 let steps = steps + (results |> Array.sumBy (fun (_, result) -> int64 result.Steps))
@@ -75,10 +77,6 @@ let private many first seeds minutes =
                 go (from + batch.Length) steps moves
     go first 0L 0L
 
-/// Names and amounts apart, two violations of one kind read the same.
-let private kind (violation: string) =
-    Regex.Replace(violation, @"[0-9a-f]{8}-[0-9a-f-]{27}|\b(acct|dp|tr|re|ref|pay|evt)_\w+|-?\b\d+\b", "#")
-
 let private survey first seeds =
     let failed =
         [| first .. first + seeds - 1 |]
@@ -88,7 +86,8 @@ let private survey first seeds =
     printfn $"{Array.length (Array.distinctBy fst failed)} of {seeds} seeds fail"
     for _, ofKind in failed |> Array.groupBy (snd >> kind) |> Array.sortBy (fun (_, ofKind) -> -ofKind.Length) do
         let seed, violation = Array.minBy fst ofKind
-        printfn $"{ofKind.Length, 6}  seed {seed, 6}  {violation}"
+        printfn $"\n{ofKind.Length} seeds: {violation}"
+        printfn $"{shrunk seed violation}"
     if failed.Length = 0 then 0 else 1
 
 [<EntryPoint>]

@@ -10,7 +10,7 @@ let private playAll (seeds: int array) = seeds |> Array.Parallel.map (fun seed -
 
 let private told (seed, result: Result) =
     if not result.Violations.IsEmpty then
-        let plan = shrink (ofSeed seed)
+        let plan = shrink (kind result.Violations.Head) (ofSeed seed)
         failtest (tell plan (play plan))
 
 let private seeds = 1500
