@@ -204,53 +204,47 @@ and Host(id: int, world: World) =
                 return false
         }
 
-    let earliest (times: DateTimeOffset seq) =
+    /// The least of the times that are seen; nothing if none is.
+    let earliest (look: (DateTimeOffset -> unit) -> unit) =
         let mutable least = ValueNone
-        for time in times do
+        look (fun time ->
             match least with
             | ValueSome known when known <= time -> ()
             | ValueSome _
-            | ValueNone -> least <- ValueSome time
+            | ValueNone -> least <- ValueSome time)
         least
 
     let nextTransfer isWork () =
-        earliest (
-            seq {
-                for KeyValue(_, struct (row, _, _)) in tables.Transfers do
-                    if isWork row.Status then
-                        row.DueAt.Value
-            }
-        )
+        earliest (fun see ->
+            for KeyValue(_, struct (row, _, _)) in tables.Transfers do
+                if isWork row.Status then
+                    see row.DueAt.Value)
 
     let mutable lastSweep = scheduler.Now
 
     let nextSweep () =
         let due =
-            earliest (
-                seq {
-                    for KeyValue(_, struct (row, _)) in tables.Refunds do
-                        if row.DueAt.HasValue then
-                            row.DueAt.Value
-                    for payment in tables.Payments.Values do
-                        if payment.Due.HasValue then
-                            payment.Due.Value
-                    for KeyValue(_, struct (row, _)) in tables.Disputes do
-                        if row.DueAt.HasValue then
-                            row.DueAt.Value
-                    // Looking after those whose object is not here shows nothing.
-                    for event in tables.Events do
-                        if event.State = "parked" && tables.IsHere event.ObjectId then
-                            lastSweep + settings.SweepInterval
-                }
-            )
+            earliest (fun see ->
+                for KeyValue(_, struct (row, _)) in tables.Refunds do
+                    if row.DueAt.HasValue then
+                        see row.DueAt.Value
+                for KeyValue(_, payment) in tables.Payments do
+                    if payment.Due.HasValue then
+                        see payment.Due.Value
+                for KeyValue(_, struct (row, _)) in tables.Disputes do
+                    if row.DueAt.HasValue then
+                        see row.DueAt.Value
+                // Looking after those whose object is not here shows nothing.
+                for event in tables.Events do
+                    if event.State = "parked" && tables.IsHere event.ObjectId then
+                        see (lastSweep + settings.SweepInterval))
         due |> ValueOption.map (fun time -> max time (lastSweep + settings.SweepInterval))
 
     let nextEvent () =
-        let isWaiting =
-            tables.Events
-            |> Seq.exists (fun row ->
-                row.State = "received" && not (tables.Locks.ContainsKey $"event {row.Event.Seq}"))
-        if isWaiting then ValueSome scheduler.Now else ValueNone
+        earliest (fun see ->
+            for row in tables.Events do
+                if row.State = "received" && not (tables.Locks.ContainsKey $"event {row.Event.Seq}") then
+                    see scheduler.Now)
 
     let sweep () : Task =
         lastSweep <- scheduler.Now
@@ -259,13 +253,10 @@ and Host(id: int, world: World) =
     let mutable lastCharge = scheduler.Now
 
     let nextCharge () =
-        earliest (
-            seq {
-                for KeyValue(_, struct (row, _)) in tables.Subscriptions do
-                    if isCharged row.Status then
-                        row.DueAt.Value
-            }
-        )
+        earliest (fun see ->
+            for KeyValue(_, struct (row, _)) in tables.Subscriptions do
+                if isCharged row.Status then
+                    see row.DueAt.Value)
         |> ValueOption.map (fun time -> max time (lastCharge + settings.SubscriptionCheckInterval))
 
     let charge () : Task =
@@ -273,25 +264,20 @@ and Host(id: int, world: World) =
         subscriptions.MoveDue none
 
     let nextInquiry () =
-        earliest (
-            seq {
-                for event in tables.Events do
-                    if event.State = "asking" then
-                        event.Due.Value
-            }
-        )
+        earliest (fun see ->
+            for event in tables.Events do
+                if event.State = "asking" then
+                    see event.Due.Value)
 
     let mutable lastWalk = scheduler.Now
 
     /// Walking a list in which nothing is new shows nothing, and a month of it takes a while.
     let nextWalk () =
-        let isRecorded name =
-            tables.Events |> Seq.exists (fun row -> row.Event.Provider = "stripe" && row.Event.EventId = name)
-        match world.Stripe.Missing isRecorded with
-        | Some at ->
+        match world.Stripe.Missing(fun name -> tables.Recorded.Contains(struct ("stripe", name))) with
+        | ValueSome at ->
             let visible = at + settings.SweepAfter + TimeSpan.FromSeconds 1.
             ValueSome(max visible (lastWalk + settings.EventWalkInterval))
-        | None -> ValueNone
+        | ValueNone -> ValueNone
 
     let walk () : Task =
         lastWalk <- scheduler.Now

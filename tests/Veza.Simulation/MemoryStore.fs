@@ -287,11 +287,7 @@ type MemoryStore(host: int, scheduler: Scheduler, tables: Tables, lostCommits: i
                 do! pass "records events"
                 let before = tables.Events.Count
                 for event in events do
-                    let isKnown =
-                        tables.Events
-                        |> Seq.exists (fun row ->
-                            row.Event.Provider = event.Provider && row.Event.EventId = event.EventId)
-                    if not isKnown then
+                    if tables.Recorded.Add(struct (event.Provider, event.EventId)) then
                         let seq = int64 tables.Events.Count + 1L
                         let waiting = WaitingEvent(seq, event.Provider, event.EventId, event.Type, event.Body)
                         tables.Events.Add(EventRow(waiting, ObjectId = event.ObjectId))

@@ -56,6 +56,8 @@ type Tables() =
     /// How far a walk has come, and until when somebody is at it.
     member val Walks = Dictionary<string, struct (DateTimeOffset * DateTimeOffset)>()
     member val Events = List<EventRow>()
+    /// The names of the events that were ever recorded.
+    member val Recorded = HashSet<struct (string * string)>()
     /// (order, what brought it, account, currency, amount)
     member val Entries = List<struct (Nullable<Guid> * Guid * string * string * int64)>()
     /// Who holds a row: until the end of its transaction.

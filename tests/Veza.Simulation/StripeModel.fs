@@ -72,6 +72,8 @@ type private Happened = { Name: string; At: DateTimeOffset; Json: string }
 
 type StripeModel(scheduler: Scheduler, books: Books, weather: unit -> Weather, courier: Courier) =
     let happened = List<Happened>()
+    /// So many of the first are recorded.
+    let mutable brought = 0
     let keys = Dictionary<string, Stored>()
     let running = HashSet<string>()
     /// How often a caller has heard what is stored under a key that was refused.
@@ -269,7 +271,12 @@ type StripeModel(scheduler: Scheduler, books: Books, weather: unit -> Weather, c
 
     /// The earliest of its events that no webhook has brought to this list.
     member _.Missing(recorded: string -> bool) =
-        happened |> Seq.tryFind (fun event -> not (recorded event.Name)) |> Option.map _.At
+        while brought < happened.Count && recorded happened[brought].Name do
+            brought <- brought + 1
+        if brought < happened.Count then
+            ValueSome happened[brought].At
+        else
+            ValueNone
 
     member _.Answer(host: int, request: HttpRequestMessage) =
         task {
