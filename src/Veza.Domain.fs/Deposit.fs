@@ -257,16 +257,18 @@ module Deposit =
         | ByAnswer -> Ok true
         | ByWebhook -> Error Contradicts
 
-    /// A word that ends the matter at its stage contradicts another one; anything earlier is old news.
+    /// What contradicts or decides is asked about, and the answer followed: a webhook may only be old. An open dispute
+    /// may be taken to a later stage by one.
     let private replaces source known next =
         match known, next with
         | known, next when known = next -> Ok false
         | ByRefund Waiting, ByRefund(Taken | NotTaken | Waiting) -> Ok true
         | ByRefund(Taken | NotTaken), ByRefund Waiting -> Ok false
         | ByRefund(Taken | NotTaken), ByRefund(Taken | NotTaken) -> followed source
-        | ByDispute { Stage = before; Ruling = WonByUs | LostByUs },
-          ByDispute { Stage = after; Ruling = WonByUs | LostByUs } when before = after -> followed source
-        | ByDispute before, ByDispute after -> Ok(after > before)
+        | ByDispute({ Ruling = Opened | Challenged } as before),
+          ByDispute({ Ruling = Opened | Challenged } as after) when before.Stage <= after.Stage ->
+            Ok(source = ByAnswer || after > before)
+        | ByDispute _, ByDispute _ -> followed source
         | ByRefund _, ByDispute _
         | ByDispute _, ByRefund _ -> Error TakesAnotherAmount
 
@@ -299,10 +301,20 @@ module Deposit =
             | Earned
             | Adopted -> deposit.status
             | Held(stray, _, _)
-            | ToConfirm(stray, _)
-            | Returning(stray, _, _) when not isLeft -> Cleared stray
-            | Returning(stray, _, _) when isOurs && withdrawal.By = ByRefund NotTaken ->
-                Held(stray, now, Some failed)
+            | ToConfirm(stray, _) when not isLeft -> Cleared stray
+            // Our refund is asked about until it is decided, whatever else has taken the money meanwhile.
+            | Returning(stray, _, _) when isOurs && withdrawal.By <> ByRefund Waiting ->
+                if not isLeft then
+                    Cleared stray
+                else
+                    Held(
+                        stray,
+                        now,
+                        (if withdrawal.By = ByRefund NotTaken then
+                             Some failed
+                         else
+                             None)
+                    )
             | Held _
             | ToConfirm _
             | Returning _ -> deposit.status

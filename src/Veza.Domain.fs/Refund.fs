@@ -185,14 +185,15 @@ module Refund =
             Unchanged
         | Failed _, SentAgain -> Refused AlreadyDecided
 
-    /// Whether a fact contradicts what is known. A webhook that does may only be old, so the provider is asked before
-    /// anything follows from it. What had succeeded and was undone stays undone: Hyperswitch does not hear of every
-    /// failure that Stripe knows of.
-    let contradicts fact (refund: Refund) =
+    /// Whether the provider is asked before a webhook's word is followed, because money would be sent on the strength of
+    /// what may only be old: a failure after the success pays sellers again, and any failure gives its amount free to be
+    /// refunded once more. What had succeeded and was undone stays undone: Hyperswitch does not hear of every failure
+    /// that Stripe knows of.
+    let isToBeAsked fact (refund: Refund) =
         match refund.status, fact with
-        | Succeeded, HasFailed _
+        | (Pending _ | Submitted _ | Succeeded), HasFailed _
         | Failed(_, false), HasSucceeded -> true
-        | (Pending _ | Submitted _), (StillPending | HasSucceeded | HasFailed _)
+        | (Pending _ | Submitted _), (StillPending | HasSucceeded)
         | Succeeded, (StillPending | HasSucceeded)
         | Failed(_, true), HasSucceeded
         | Failed _, (StillPending | HasFailed _) -> false

@@ -468,7 +468,7 @@ module Settlement =
             )
         then
             Quarantined CurrencyDiffers
-        elif source = ByWebhook && Refund.contradicts report.Says refund then
+        elif source = ByWebhook && Refund.isToBeAsked report.Says refund then
             MustBeAsked
         else
             match Refund.apply refundRules now (ProviderSays report.Says) refund with

@@ -296,26 +296,37 @@ let takenBack =
             let _, lost =
                 after [
                     dispute 900L Stage.Dispute Opened ByWebhook
-                    dispute 900L Stage.Dispute LostByUs ByWebhook
+                    dispute 900L Stage.Dispute LostByUs ByAnswer
                 ]
             Expect.equal (lost.Paid |> Option.map _.Until) (Some now) ""
         }
         test "a dispute won gives the money back; lost again at a later stage takes it again" {
             let won = [
                 dispute 900L Stage.Dispute Opened ByWebhook
-                dispute 900L Stage.Dispute WonByUs ByWebhook
+                dispute 900L Stage.Dispute WonByUs ByAnswer
             ]
             let deposit, _ = after won
             Expect.isEmpty (Ledger.ofDeposit (Some earned) deposit) ""
-            let again, subscription = after (won @ [ dispute 900L Arbitration LostByUs ByWebhook ])
+            let again, subscription = after (won @ [ dispute 900L Arbitration LostByUs ByAnswer ])
             Expect.equal (Deposit.left again) 0L ""
             Expect.equal (subscription.Paid |> Option.map _.Until) (Some now) ""
         }
         test "won after lost at one stage is asked about, then followed" {
-            let deposit, subscription = after [ dispute 900L Stage.Dispute LostByUs ByWebhook ]
+            let deposit, subscription = after [ dispute 900L Stage.Dispute LostByUs ByAnswer ]
             Expect.equal (dispute 900L Stage.Dispute WonByUs ByWebhook deposit subscription) MustBeAsked ""
             let back, _ = settled (dispute 900L Stage.Dispute WonByUs ByAnswer deposit subscription)
             Expect.equal (Deposit.left back) 900L ""
+        }
+        test "opened again after it was won, at whatever stage, is asked about, then followed" {
+            let won = [
+                dispute 900L Stage.Dispute Opened ByWebhook
+                dispute 900L Stage.Dispute WonByUs ByAnswer
+            ]
+            let deposit, subscription = after won
+            for stage in [ Stage.Dispute; PreArbitration ] do
+                Expect.equal (dispute 900L stage Opened ByWebhook deposit subscription) MustBeAsked $"{stage}"
+                let gone, _ = settled (dispute 900L stage Opened ByAnswer deposit subscription)
+                Expect.equal (Deposit.left gone) 0L $"{stage}: the bank has it again"
         }
         test "an inquiry changes nothing" {
             let deposit, subscription = after [ dispute 900L PreDispute Opened ByWebhook ]
@@ -340,9 +351,9 @@ let takenBack =
                 refund "ref_y" 900L HasSucceeded
                 refund "ref_y" 900L StillPending
                 dispute 900L Stage.Dispute Opened ByWebhook
-                dispute 700L Stage.Dispute LostByUs ByWebhook
+                dispute 700L Stage.Dispute LostByUs ByAnswer
                 dispute 900L Stage.Dispute WonByUs ByAnswer
-                dispute 900L Arbitration LostByUs ByWebhook
+                dispute 900L Arbitration LostByUs ByAnswer
             ]
             let rec play left (deposit, subscription, posted) =
                 Expect.equal (posted |> List.sumBy (fun (p: Posting) -> p.Amount)) 0L "double entry"

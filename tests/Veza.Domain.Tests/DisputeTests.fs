@@ -85,7 +85,7 @@ let private perform world deed =
     | IsTold(number, fact) ->
         // A refund that failed and was not undone cannot succeed: that is put before a person.
         match Map.tryFind (RefundId(guid number)) world.Refunds with
-        | Some refund when not (Refund.contradicts fact refund && fact = HasSucceeded) ->
+        | Some refund when not (Refund.isToBeAsked fact refund && fact = HasSucceeded) ->
             world |> report fact number
         | Some _
         | None -> world
@@ -259,6 +259,12 @@ let refunds =
             match reportedBy ByAnswer failed world with
             | Settled _ -> ()
             | other -> failtest $"%A{other}"
+        }
+        test "that it failed is asked about before its amount may be refunded again" {
+            let world = paid |> request 1 AllThatIsLeft
+            Expect.equal (reportedBy ByWebhook failed world) MustBeAsked ""
+            Expect.isTrue (reportedBy ByAnswer failed world).IsSettled "Hyperswitch says so"
+            Expect.isTrue (reportedBy ByWebhook HasSucceeded world).IsSettled "a success sends nothing"
         }
         test "that it succeeded after its failure is asked about" {
             let world = paid |> request 1 AllThatIsLeft |> report failed 1

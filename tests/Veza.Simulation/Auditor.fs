@@ -53,10 +53,20 @@ type private Standing = {
     Away: int64
     Lost: int64
     EverLost: int64
+    /// Withdrawn by disputes that are open, and by those of them that were lost before.
+    Undecided: int64
+    Reopened: int64
 } with
 
-    /// What a lost dispute takes is the sellers' as far as no refund has taken it; the rest is the platform's loss.
-    member standing.GivenBack = min standing.Captured (standing.Returned + standing.Lost)
+    /// What a lost dispute takes is the sellers' as far as no refund has taken it; the rest is the platform's loss. An
+    /// open one keeps what it holds from a lost one until it is decided.
+    member standing.LeastGivenBack =
+        min
+            (max standing.Returned (standing.Captured - standing.Undecided))
+            (standing.Returned + standing.Lost)
+    /// One that was lost and is open again has taken what it took: the bank has it meanwhile.
+    member standing.MostGivenBack =
+        min standing.Captured (standing.Returned + standing.Lost + standing.Reopened)
     member standing.Claimed = min standing.Captured (standing.Underway + standing.Away)
 
 let private standing (books: Books) (isOf: Payment -> bool) =
@@ -72,6 +82,11 @@ let private standing (books: Books) (isOf: Payment -> bool) =
         Away = disputes |> List.sumBy _.Away
         Lost = disputes |> List.sumBy _.Lost
         EverLost = disputes |> List.sumBy _.EverLost
+        Undecided = disputes |> List.filter _.IsOpen |> List.sumBy _.Away
+        Reopened =
+            disputes
+            |> List.filter (fun dispute -> dispute.IsOpen && dispute.EverLost > 0L)
+            |> List.sumBy _.Away
     }
 
 let private ofOrder (books: Books) (order: Guid) =
@@ -111,7 +126,12 @@ let watch (asked: Asked) (books: Books) = [
 
     for refund in books.Refunds.Values do
         let isAsked = asked.Refunds.Keys |> Seq.exists (fun id -> refund.Id = Names.refund id)
-        if not isAsked && not refund.IsByHand then
+        // Late money is given back without being asked for: what is left of it, and no seller was paid from it.
+        let paidOut =
+            books.Transfers
+            |> Seq.exists (fun transfer ->
+                refund.Payment.Order <> "" && transfer.Meta "order_id" = refund.Payment.Order)
+        if not isAsked && not refund.IsByHand && paidOut then
             $"Nobody asked for refund {refund.Id}."
 
     for purchase in asked.Purchases.Values do
@@ -224,13 +244,13 @@ let settle (asked: Asked) (books: Books) (tables: Tables) = [
             let refundedHere = rows |> List.sumBy _.Refunded
             let reservedHere = rows |> List.sumBy _.Reserved
             if isPaid then
-                if refundedHere <> standing.GivenBack then
+                if refundedHere < standing.LeastGivenBack || refundedHere > standing.MostGivenBack then
                     $"Veza says {refundedHere} given back; {standing.Returned} is refunded and {standing.Lost} lost."
                 if reservedHere <> standing.Claimed then
                     $"Veza says {reservedHere} claimed; {standing.Underway} is refunded and {standing.Away} disputed."
                 let status =
-                    if standing.GivenBack = standing.Captured then "refunded"
-                    elif standing.GivenBack > 0L then "partially_refunded"
+                    if refundedHere = standing.Captured then "refunded"
+                    elif refundedHere > 0L then "partially_refunded"
                     else "completed"
                 if order.Status <> status then
                     $"Order {purchase.Order} is {order.Status} and should be {status}."
@@ -263,10 +283,12 @@ let settle (asked: Asked) (books: Books) (tables: Tables) = [
                 standing.Captured - standing.Returned - standing.Away - sent net
                 + reversed false net
                 + reversed true net
-            // What an open dispute withdraws may be posted when it is withdrawn or when it is lost.
             let known = balanceOf tables (Nullable purchase.Order) "platform_cash"
-            if known <> cash && known <> cash + standing.Away - standing.Lost then
+            if known <> cash then
                 $"The books say {known} cash, the providers {cash}."
+            let undecided = balanceOf tables (Nullable purchase.Order) "disputed_funds"
+            if isPaid && standing.Reopened = 0L && undecided <> standing.Undecided then
+                $"The books say {undecided} is disputed, the providers {standing.Away - standing.Lost}."
             // What others took back before any refund asked for it is the seller's credit.
             for owed, due in [ "seller_payable", 0L; "seller_debt", -foreign ] do
                 if balanceOf tables (Nullable purchase.Order) owed <> due then
@@ -279,7 +301,7 @@ let settle (asked: Asked) (books: Books) (tables: Tables) = [
         let standing = standing books (fun payment -> payment.Subscription = name)
         let cash = standing.Captured - standing.Returned - standing.Away
         let known = balanceOf tables (Nullable()) "platform_cash"
-        if known <> cash && known <> cash + standing.Away - standing.Lost then
+        if known <> cash then
             $"The books say {known} cash of subscription {number}, the providers {cash}."
     if balanceOf tables (Nullable()) "" <> 0L then
         "The books of subscriptions do not balance."
@@ -302,6 +324,17 @@ let settle (asked: Asked) (books: Books) (tables: Tables) = [
                 $"Dispute {dispute.Id} is {row.Status}, at the providers {status}."
             if row.Amount <> dispute.Amount then
                 $"Dispute {dispute.Id} is about {row.Amount}, at the providers {dispute.Amount}."
+        | [] ->
+            // Money outside of orders' books remembers what takes from it.
+            let withdrawals = [
+                for KeyValue(_, struct (row, _)) in tables.Deposits do
+                    for name, amount in Seq.zip row.WithdrawalNames row.WithdrawalAmounts do
+                        if name = dispute.Id then
+                            amount
+            ]
+            match withdrawals with
+            | [ amount ] when dispute.Away = 0L || amount = dispute.Amount -> ()
+            | found -> $"Dispute {dispute.Id} is known as %A{found}, at the providers as {dispute.Amount}."
         | rows -> $"Dispute {dispute.Id} is known {rows.Length} times."
 
     for KeyValue(id, struct (row, _)) in tables.Refunds do
@@ -320,7 +353,17 @@ let settle (asked: Asked) (books: Books) (tables: Tables) = [
 
     yield! tables.Deadlocks
 
+    // Money that belongs to nothing may be for a person, and so is the event that told of it.
+    let held =
+        set [
+            for KeyValue(_, struct (row, _)) in tables.Deposits do
+                row.PaymentId
+        ]
     for event in tables.Events do
-        if List.contains event.State [ "poisoned"; "received"; "asking"; "quarantined"; "parked" ] then
+        let isForAPerson = event.State = "quarantined" && held.Contains event.ObjectId
+        if
+            not isForAPerson
+            && List.contains event.State [ "poisoned"; "received"; "asking"; "quarantined"; "parked" ]
+        then
             $"Event {event.Event.Type} rests as {event.State}: {event.Reason}."
 ]

@@ -17,7 +17,8 @@ let private next stage =
 
 type BankModel(scheduler: Scheduler, books: Books, hyperswitch: HyperswitchModel, stripe: StripeModel) =
     let tell (kind: string) (dispute: BankDispute) =
-        dispute.EverLost <- max dispute.EverLost dispute.Lost
+        dispute.EverLost <- dispute.EverLost + max 0L (dispute.Lost - dispute.LostBefore)
+        dispute.LostBefore <- dispute.Lost
         scheduler.Say(
             "bank",
             $"{dispute.Id}: {dispute.Amount}, %A{dispute.Stage}, %A{dispute.Ruling} ({dispute.Away} is away)"
@@ -48,6 +49,7 @@ type BankModel(scheduler: Scheduler, books: Books, hyperswitch: HyperswitchModel
                 Stage = (if isInquiry then Stage.Inquiry else Stage.Dispute)
                 Ruling = Ruling.Opened
                 EverLost = 0L
+                LostBefore = 0L
             }
             books.Disputes.Add dispute
             tell "created" dispute

@@ -9,10 +9,9 @@ open Veza.Simulation.Weather
 type Courier(scheduler: Scheduler, weather: unit -> Weather, deliver: ReceivedEvent -> unit) =
     let bring event =
         let most =
-            if scheduler.Chance (weather ()).SlowWebhook then
-                86_400
-            else
-                600
+            if scheduler.Chance (weather ()).SlowWebhook then 86_400
+            elif scheduler.Chance 40 then 600
+            else 90
         let delay = TimeSpan.FromSeconds(float (scheduler.Random.Next(1, most)))
         scheduler.After(delay, (fun () -> deliver event))
 

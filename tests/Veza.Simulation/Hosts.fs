@@ -234,6 +234,9 @@ and Host(id: int, world: World) =
                 for KeyValue(_, struct (row, _)) in tables.Disputes do
                     if row.DueAt.HasValue then
                         see row.DueAt.Value
+                for KeyValue(_, struct (row, _)) in tables.Deposits do
+                    if row.DueAt.HasValue then
+                        see row.DueAt.Value
                 // Looking after those whose object is not here shows nothing.
                 for event in tables.Events do
                     if event.State = "parked" && tables.IsHere event.ObjectId then

@@ -81,7 +81,9 @@ type HyperswitchModel
 
     let emitRefund (refund: ProviderRefund) =
         match refund.Status with
-        | "succeeded" -> emit "refund_succeeded" "refund_details" refund.Id (refundJson refund) true
+        // Nobody here asks about what somebody refunded in the dashboard; only reconciliation would find it.
+        | "succeeded" ->
+            emit "refund_succeeded" "refund_details" refund.Id (refundJson refund) (not refund.IsByHand)
         | "failed" -> emit "refund_failed" "refund_details" refund.Id (refundJson refund) true
         | _ -> ()
 

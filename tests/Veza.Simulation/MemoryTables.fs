@@ -51,6 +51,8 @@ type Tables() =
     member val Deposits = SortedDictionary<Guid, struct (DepositRow * int)>()
     /// By Hyperswitch's name for the payment; and what each subscription was paid with.
     member val Charges = Dictionary<string, KnownCharge>()
+    /// Hyperswitch's name for a period's payment, by its connector's.
+    member val ChargeConnectors = Dictionary<string, string>()
     member val PaymentMethods = Dictionary<Guid, string>()
     member val Payments = Dictionary<Guid, PaymentRow>()
     /// How far a walk has come, and until when somebody is at it.

@@ -222,7 +222,11 @@ type Transaction(host: int, scheduler: Scheduler, tables: Tables, lostCommits: i
                     Dictionary(
                         dict [
                             for name in names do
-                                match tables.Charges.TryGetValue name with
+                                match
+                                    tables.Charges.TryGetValue(
+                                        tables.ChargeConnectors.GetValueOrDefault(name, name)
+                                    )
+                                with
                                 | true, charge -> name, charge
                                 | false, _ -> ()
                         ]
@@ -242,6 +246,10 @@ type Transaction(host: int, scheduler: Scheduler, tables: Tables, lostCommits: i
             task {
                 do! pass "writes charges"
                 for payment in payments do
+                    match payment.ConnectorPayment with
+                    | NonNull connector ->
+                        writes.Add(fun () -> tables.ChargeConnectors[connector] <- payment.PaymentId)
+                    | _ -> ()
                     match payment.PaymentMethod with
                     | NonNull paidWith when payment.HasSucceeded ->
                         let id = tables.Charges[payment.PaymentId].Subscription

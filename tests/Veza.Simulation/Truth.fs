@@ -73,8 +73,10 @@ type BankDispute = {
     mutable Amount: int64
     mutable Stage: Stage
     mutable Ruling: Ruling
-    /// The most that was ever lost by it: so much may have been taken back from sellers.
+    /// All that was ever lost by it, each time anew: so much may have been taken back from sellers.
     mutable EverLost: int64
+    /// What was lost by it when it last changed.
+    mutable LostBefore: int64
 } with
 
     member dispute.IsOpen = dispute.Ruling = Ruling.Opened || dispute.Ruling = Ruling.Challenged

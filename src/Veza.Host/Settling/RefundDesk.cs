@@ -79,7 +79,7 @@ sealed partial class RefundDesk(
     /// </summary>
     public async Task<Conclusion> HearOfFailure(SeenRefund seen, Cause cause, CancellationToken cancellation)
     {
-        if (await FindNamed(seen.RefundId, cancellation) is not { } refund)
+        if (await PaymentOf(seen.RefundId, cancellation) is not { } payment)
         {
             return new(EventState.Ignored, "not_ours");
         }
@@ -92,15 +92,30 @@ sealed partial class RefundDesk(
         return await Observe(
             new ProviderRefund(
                 seen.RefundId,
-                new RefundReport(
-                    seen.Amount,
-                    seen.Currency,
-                    PaymentId.For(refund.Order).Value,
-                    RefundFact.NewHasFailed(refusal)
-                )
+                new RefundReport(seen.Amount, seen.Currency, payment, RefundFact.NewHasFailed(refusal))
             ),
             cause
         );
+    }
+
+    /// <summary>
+    /// The payment that a refund gives back: of ours at once, of somebody else's by asking Hyperswitch, because it may
+    /// take from money outside of orders' books. Null if Hyperswitch knows none.
+    /// </summary>
+    async Task<string?> PaymentOf(string name, CancellationToken cancellation)
+    {
+        if (await FindNamed(name, cancellation) is { } refund)
+        {
+            return PaymentId.For(refund.Order).Value;
+        }
+
+        var answered = await hyperswitch.GetRefund(ProviderRefundId.Named(name), cancellation);
+        return answered.Answer switch
+        {
+            Answer<ProviderRefund>.Accepted { Receipt.Report.Payment: var payment } => payment,
+            { IsMissing: true } => null,
+            _ => throw new HttpRequestException($"Hyperswitch does not say whose refund {name} is."),
+        };
     }
 
     /// <summary>
