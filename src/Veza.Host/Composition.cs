@@ -1,4 +1,5 @@
 using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Npgsql;
 using Serilog;
 using Veza.Adapters;
 using Veza.Adapters.Hyperswitch;
@@ -33,7 +34,7 @@ static class Composition
         });
         builder.Services.AddSingleton(settings);
         builder.Services.AddSingleton(clock ?? TimeProvider.System);
-        AddStore(builder.Services, settings);
+        AddStore(builder.Services, settings.Database);
         AddProviders(builder.Services, settings, clock ?? TimeProvider.System);
         AddDesks(builder.Services);
         AddWorkers(builder.Services);
@@ -81,10 +82,10 @@ static class Composition
     }
 
     /// <summary>What commands need that do not serve.</summary>
-    public static void AddStore(IServiceCollection services, Settings settings)
+    public static void AddStore(IServiceCollection services, NpgsqlConnectionStringBuilder database)
     {
-        services.AddSingleton(settings.Database);
-        services.AddSingleton(_ => Database.Open(settings.Database));
+        services.AddSingleton(database);
+        services.AddSingleton(_ => Database.Open(database));
         services.AddSingleton<Migrator>();
         services.AddSingleton<IStore, PostgresStore>();
         services.AddSingleton<Views>();

@@ -81,6 +81,10 @@ static class Observability
             .MinimumLevel.Override("Microsoft", quiet)
             .MinimumLevel.Override("System.Net.Http", quiet)
             .MinimumLevel.Override("Polly", LogEventLevel.Fatal)
+            // That it cannot listen is said once, in a line, by the command.
+            .Filter.ByExcluding(entry =>
+                entry.MessageTemplate.Text is "Unable to start Kestrel." or "Hosting failed to start"
+            )
             .Enrich.With<Correlated>();
         if (settings.LogFormat == "json")
         {

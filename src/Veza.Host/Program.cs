@@ -1,3 +1,10 @@
 using Veza.Host.Cli;
 
-return await Commands.Root().Parse(Configured.TakeSettings(args)).InvokeAsync();
+return await Failures.Guard(() =>
+{
+    Screen.Prepare();
+    return Commands
+        .Root()
+        .Parse(Configured.TakeSettings(args))
+        .InvokeAsync(new() { EnableDefaultExceptionHandler = false });
+});

@@ -78,7 +78,8 @@ sealed record Settings
 }
 
 /// <summary>One setting as it was found: for <c>veza check-config</c> and for the refusal to start.</summary>
-sealed record SettingReport(string Name, string Shown, string? Fault, bool IsDefault);
+/// <param name="Warning">What will not work, although the host starts.</param>
+sealed record SettingReport(string Name, string Shown, string? Fault, bool IsDefault, string? Warning = null);
 
 /// <summary>Reads the settings and collects what is wrong with every one of them.</summary>
 sealed class SettingsReader(IConfiguration configuration)
@@ -89,23 +90,33 @@ sealed class SettingsReader(IConfiguration configuration)
 
     public IEnumerable<SettingReport> Faults => reports.Where(report => report.Fault is not null);
 
+    /// <summary>For commands that need nothing else. Null if it is wrong.</summary>
+    public NpgsqlConnectionStringBuilder? ReadDatabase() =>
+        Read("DATABASE_URL", null, Adapters.Postgres.Database.Parse, secret: true);
+
     /// <summary>Null if anything is wrong; <see cref="Faults"/> says what.</summary>
-    public Settings? Read()
+    /// <param name="needsHyperswitch">False for a command that never asks it; its settings may be missing then.</param>
+    public Settings? Read(bool needsHyperswitch = true)
     {
-        var database = Read("DATABASE_URL", null, Adapters.Postgres.Database.Parse, secret: true);
+        var database = ReadDatabase();
         var settings = new
         {
-            Urls = Text("VEZA_URLS", "http://127.0.0.1:5080"),
+            Urls = Read("VEZA_URLS", "http://127.0.0.1:5080", Listening),
             AutoMigrate = Flag("AUTO_MIGRATE", "false"),
-            HyperswitchBaseUrl = Read("HYPERSWITCH_BASE_URL", null, Url),
-            HyperswitchApiKey = Text("HYPERSWITCH_API_KEY", null, secret: true),
+            HyperswitchBaseUrl = Read("HYPERSWITCH_BASE_URL", needsHyperswitch ? null : Nowhere, Url),
+            HyperswitchApiKey = Read(
+                "HYPERSWITCH_API_KEY",
+                needsHyperswitch ? null : "none",
+                Key,
+                secret: true
+            ),
             HyperswitchProfileId = Optional("HYPERSWITCH_PROFILE_ID", secret: false),
-            HyperswitchWebhookSecret = Optional("HYPERSWITCH_WEBHOOK_SECRET", secret: true),
-            HyperswitchTimeout = Duration("HYPERSWITCH_TIMEOUT", "20s"),
+            HyperswitchWebhookSecret = WebhookSecret("HYPERSWITCH_WEBHOOK_SECRET", "/webhooks/hyperswitch"),
+            HyperswitchTimeout = Duration("HYPERSWITCH_TIMEOUT", "20s", LongestCall),
             StripeApiBase = Read("STRIPE_API_BASE", "https://api.stripe.com", Url),
-            StripeSecretKey = Text("STRIPE_SECRET_KEY", null, secret: true),
-            StripeWebhookSecret = Optional("STRIPE_WEBHOOK_SECRET", secret: true),
-            StripeTimeout = Duration("STRIPE_TIMEOUT", "15s"),
+            StripeSecretKey = Read("STRIPE_SECRET_KEY", null, Key, secret: true),
+            StripeWebhookSecret = WebhookSecret("STRIPE_WEBHOOK_SECRET", "/webhooks/stripe"),
+            StripeTimeout = Duration("STRIPE_TIMEOUT", "15s", LongestCall),
             StripeRateLimit = Number("STRIPE_RATE_LIMIT", "25", 1, 10_000_000),
             StripeConcurrency = Number("STRIPE_CONCURRENCY", "32", 1, 10_000),
             PlatformFeeBps = Number("PLATFORM_FEE_BPS", "1000", 0, 10_000),
@@ -122,7 +133,7 @@ sealed class SettingsReader(IConfiguration configuration)
             AskInterval = Duration("ASK_INTERVAL", "1h"),
             EventWalkInterval = Duration("EVENT_WALK_INTERVAL", "5m"),
             ReconcileInterval = Duration("RECONCILE_INTERVAL", "15m"),
-            ReconcileGrace = Duration("RECONCILE_GRACE", "15m"),
+            ReconcileGrace = Duration("RECONCILE_GRACE", "15m", zeroAllowed: true),
             ReconcileHeal = Flag("RECONCILE_HEAL", "true"),
             Lease = Duration("WORKER_LEASE", "30s"),
             WebhookAllowPrivateTargets = Flag("WEBHOOK_ALLOW_PRIVATE_TARGETS", "false"),
@@ -221,19 +232,21 @@ sealed class SettingsReader(IConfiguration configuration)
         }
     }
 
-    string? Text(string name, string? byDefault, bool secret = false) =>
-        Read(name, byDefault, text => text, secret);
-
-    string? Optional(string name, bool secret)
+    string? Optional(string name, bool secret, string? warning = null)
     {
         var value = configuration[name]?.Trim();
+        var isMissing = string.IsNullOrEmpty(value);
         var shown =
-            string.IsNullOrEmpty(value) ? "(not set)"
-            : secret ? Mask(value)
-            : value;
-        reports.Add(new(name, shown, null, string.IsNullOrEmpty(value)));
-        return string.IsNullOrEmpty(value) ? null : value;
+            isMissing ? "(not set)"
+            : secret ? Mask(value!)
+            : value!;
+        reports.Add(new(name, shown, null, isMissing, isMissing ? warning : null));
+        return isMissing ? null : value;
     }
+
+    /// <summary>The one setting without which the host starts and yet cannot do all of its work.</summary>
+    string? WebhookSecret(string name, string path) =>
+        Optional(name, secret: true, $"is not set: {path} answers 500");
 
     bool Flag(string name, string byDefault) =>
         Read(
@@ -255,21 +268,64 @@ sealed class SettingsReader(IConfiguration configuration)
                     : throw new FormatException($"must be a whole number from {least} to {most}")
         );
 
-    TimeSpan Duration(string name, string byDefault, bool zeroAllowed = false) =>
+    TimeSpan Duration(string name, string byDefault, TimeSpan? longest = null, bool zeroAllowed = false) =>
         Read(
             name,
             byDefault,
             text =>
-                Durations.TryParse(text, out var duration) && (zeroAllowed || duration > TimeSpan.Zero)
-                    ? duration
-                    : throw new FormatException("must be a duration such as 500ms, 30s, 1m or 1h30m")
+            {
+                // A timer cannot count to fifty days.
+                var most =
+                    longest
+                    ?? TimeSpan.FromDays(name.EndsWith("_INTERVAL", StringComparison.Ordinal) ? 45 : 3650);
+                return !Durations.TryParse(text, out var duration)
+                        ? throw new FormatException("must be a duration such as 500ms, 30s, 1m or 1h30m")
+                    : !zeroAllowed && duration < Shortest
+                        ? throw new FormatException("must be 10ms or longer")
+                    : duration > most
+                        ? throw new FormatException($"must not be longer than {most.TotalHours:F0}h")
+                    : duration;
+            }
         );
+
+    static readonly TimeSpan Shortest = TimeSpan.FromMilliseconds(10);
+    static readonly TimeSpan LongestCall = TimeSpan.FromHours(1);
+
+    /// <summary>A name that never leads anywhere, for commands that do not ask.</summary>
+    const string Nowhere = "http://hyperswitch.invalid";
+
+    static string Listening(string text)
+    {
+        foreach (
+            var one in text.Split(';', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries)
+        )
+        {
+            var address = BindingAddress.Parse(one);
+            if (address.Scheme != "http")
+            {
+                throw new FormatException("must be http:// addresses; TLS is the proxy's in front of it");
+            }
+
+            if (address.Port is < 0 or > 65535 || address.Host.Contains(':') && !address.Host.StartsWith('['))
+            {
+                throw new FormatException("must name ports from 0 to 65535");
+            }
+        }
+
+        return text;
+    }
+
+    /// <summary>It goes into a header.</summary>
+    static string Key(string text) =>
+        text.All(letter => letter is > ' ' and <= '~')
+            ? text
+            : throw new FormatException("must not hold spaces, line breaks or letters outside ASCII");
 
     static Uri Url(string text) =>
         Uri.TryCreate(text.TrimEnd('/') + "/", UriKind.Absolute, out var url)
-        && url.Scheme is "http" or "https"
+        && url is { Scheme: "http" or "https", UserInfo: "" }
             ? url
-            : throw new FormatException("must be an http:// or https:// address");
+            : throw new FormatException("must be an http:// or https:// address without a user");
 
     static FeeRefundPolicy Policy(string text) =>
         text switch
@@ -317,7 +373,7 @@ static class Durations
             rest = rest[digits..];
             var letters = rest.IndexOfAnyInRange('0', '9');
             var unit = letters < 0 ? rest : rest[..letters];
-            if (UnitOf(unit) is not { } span)
+            if (UnitOf(unit) is not { } span || number > (TimeSpan.MaxValue - duration) / span)
             {
                 return false;
             }

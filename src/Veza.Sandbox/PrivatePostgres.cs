@@ -60,9 +60,17 @@ public sealed class PrivatePostgres : IAsyncDisposable
             );
         var folder = Directory.CreateTempSubdirectory("veza-postgres-").FullName;
         var postgres = new PrivatePostgres(binaries, folder, FreePort());
-        await postgres.Initialize(cancellation);
-        await postgres.StartServer(cancellation);
-        return postgres;
+        try
+        {
+            await postgres.Initialize(cancellation);
+            await postgres.StartServer(cancellation);
+            return postgres;
+        }
+        catch
+        {
+            await postgres.DisposeAsync();
+            throw;
+        }
     }
 
     /// <summary>

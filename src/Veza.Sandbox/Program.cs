@@ -89,15 +89,27 @@ chaos.SetAction(
         )
 );
 
-return await new RootCommand("Simulated Hyperswitch and Stripe Connect, and the demo that plays on them.")
+try
 {
-    demo,
-    run,
-    providers,
-    chaos,
+    return await new RootCommand("Simulated Hyperswitch and Stripe Connect, and the demo that plays on them.")
+    {
+        demo,
+        run,
+        providers,
+        chaos,
+    }
+        .Parse(args)
+        .InvokeAsync(new() { EnableDefaultExceptionHandler = false });
 }
-    .Parse(args)
-    .InvokeAsync();
+catch (InvalidOperationException error)
+{
+    await Console.Error.WriteLineAsync(error.Message);
+    return 1;
+}
+catch (OperationCanceledException)
+{
+    return 130;
+}
 
 /// <summary>The verbs of <c>veza-sandbox</c>.</summary>
 static class Commands
@@ -137,25 +149,17 @@ static class Commands
         var time = Stopwatch.StartNew();
         var console = AnsiConsole.Console;
         console.Profile.Width = Math.Max(console.Profile.Width, 110);
-        try
-        {
-            var settings = new Dictionary<string, string>(Hurried) { ["STRIPE_RATE_LIMIT"] = "400" };
-            await using var stage = await Stage.Raise(veza, settings, 0, cancellation, hosts, failOver);
-            using var shop = Shop.At(stage);
-            var agree = await new ChaosRun(stage, shop, console, seed, length).Play(cancellation);
-            console.MarkupLine(
-                agree
-                    ? $"[green bold]Veza, Hyperswitch and Stripe agree.[/] {time.Elapsed.TotalSeconds:F0} s."
-                    : "[red bold]They do not agree.[/] The hosts' logs: "
-                        + string.Join(", ", stage.Hosts.Select(host => host.LogFile))
-            );
-            return agree ? 0 : 1;
-        }
-        catch (InvalidOperationException error)
-        {
-            console.MarkupLineInterpolated($"[red]{error.Message}[/]");
-            return 1;
-        }
+        var settings = new Dictionary<string, string>(Hurried) { ["STRIPE_RATE_LIMIT"] = "400" };
+        await using var stage = await Stage.Raise(veza, settings, 0, cancellation, hosts, failOver);
+        using var shop = Shop.At(stage);
+        var agree = await new ChaosRun(stage, shop, console, seed, length).Play(cancellation);
+        console.MarkupLine(
+            agree
+                ? $"[green bold]Veza, Hyperswitch and Stripe agree.[/] {time.Elapsed.TotalSeconds:F0} s."
+                : "[red bold]They do not agree.[/] The hosts' logs: "
+                    + string.Join(", ", stage.Hosts.Select(host => host.LogFile))
+        );
+        return agree ? 0 : 1;
     }
 
     public static async Task<int> Demo(string veza, int orders, bool stay, CancellationToken cancellation)
@@ -163,36 +167,28 @@ static class Commands
         var time = Stopwatch.StartNew();
         var console = AnsiConsole.Console;
         console.Profile.Width = Math.Max(console.Profile.Width, 110);
-        try
+        await using var stage = await Stage.Raise(veza, Hurried, 0, cancellation);
+        using var shop = Shop.At(stage);
+        console.MarkupLine(
+            $"[bold]Veza[/] at {stage.Veza.Address}, operator key [bold]{stage.OperatorKey}[/]"
+        );
+        await new Story(stage, shop, console, orders).Play(cancellation);
+        var agree = await new Comparison(stage, shop, console).Show(cancellation);
+        var (code, output, _) = await stage.Veza.Ask(["reconcile"], cancellation);
+        console.WriteLine($"$ veza reconcile\n{output}");
+        agree &= code == 0;
+        console.MarkupLine(
+            agree
+                ? $"[green bold]Veza, Hyperswitch and Stripe agree to the cent.[/] {time.Elapsed.TotalSeconds:F0} s."
+                : $"[red bold]They do not agree.[/] The host's log: {stage.Veza.LogFile}"
+        );
+        if (stay)
         {
-            await using var stage = await Stage.Raise(veza, Hurried, 0, cancellation);
-            using var shop = Shop.At(stage);
-            console.MarkupLine(
-                $"[bold]Veza[/] at {stage.Veza.Address}, operator key [bold]{stage.OperatorKey}[/]"
-            );
-            await new Story(stage, shop, console, orders).Play(cancellation);
-            var agree = await new Comparison(stage, shop, console).Show(cancellation);
-            var (code, output, _) = await stage.Veza.Ask(["reconcile"], cancellation);
-            console.WriteLine($"$ veza reconcile\n{output}");
-            agree &= code == 0;
-            console.MarkupLine(
-                agree
-                    ? $"[green bold]Veza, Hyperswitch and Stripe agree to the cent.[/] {time.Elapsed.TotalSeconds:F0} s."
-                    : $"[red bold]They do not agree.[/] The host's log: {stage.Veza.LogFile}"
-            );
-            if (stay)
-            {
-                console.MarkupLine($"The console: [link]{stage.Veza.Address}/[/] – Ctrl-C ends everything.");
-                await UntilCancelled(cancellation);
-            }
+            console.MarkupLine($"The console: [link]{stage.Veza.Address}/[/] – Ctrl-C ends everything.");
+            await UntilCancelled(cancellation);
+        }
 
-            return agree ? 0 : 1;
-        }
-        catch (InvalidOperationException error)
-        {
-            console.MarkupLineInterpolated($"[red]{error.Message}[/]");
-            return 1;
-        }
+        return agree ? 0 : 1;
     }
 
     public static async Task<int> Run(string veza, int port, CancellationToken cancellation)

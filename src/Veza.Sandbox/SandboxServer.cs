@@ -31,6 +31,7 @@ public sealed class SandboxServer : IAsyncDisposable
     public string StripeUrl => Address + "/stripe";
 
     /// <param name="port">0: any free one.</param>
+    /// <exception cref="InvalidOperationException">It cannot listen there.</exception>
     public static async Task<SandboxServer> Start(int port, CancellationToken cancellation)
     {
         var builder = WebApplication.CreateSlimBuilder();
@@ -41,7 +42,21 @@ public sealed class SandboxServer : IAsyncDisposable
         HyperswitchEndpoints.Map(app, world);
         StripeEndpoints.Map(app, world);
         ControlEndpoints.Map(app, world);
-        await app.StartAsync(cancellation);
+        try
+        {
+            await app.StartAsync(cancellation);
+        }
+        catch (IOException error)
+        {
+            await app.DisposeAsync();
+            await world.DisposeAsync();
+            throw new InvalidOperationException(
+                $"The simulated providers cannot listen on port {port} ({error.GetBaseException().Message}). "
+                    + "Stop what listens there, or choose another with --port.",
+                error
+            );
+        }
+
         return new SandboxServer(app, world);
     }
 

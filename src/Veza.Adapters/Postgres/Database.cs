@@ -21,6 +21,11 @@ public static class Database
             throw new FormatException("it names no host");
         }
 
+        if (settings.Host.Split(',').Any(HasNoPort))
+        {
+            throw new FormatException("it names a port that is none");
+        }
+
         settings.Timezone ??= "UTC";
         settings.ApplicationName ??= "veza";
         if (settings.Host.Contains(',', StringComparison.Ordinal))
@@ -41,6 +46,15 @@ public static class Database
         }
 
         return settings;
+    }
+
+    /// <summary>Behind the last colon, unless that is part of an address in brackets or of a socket's path.</summary>
+    static bool HasNoPort(string host)
+    {
+        var colon = host.LastIndexOf(':');
+        return colon > host.LastIndexOf(']')
+            && !host.StartsWith('/')
+            && !(ushort.TryParse(host[(colon + 1)..], out var port) && port > 0);
     }
 
     /// <summary>

@@ -6,6 +6,9 @@ using Npgsql;
 
 namespace Veza.Adapters.Postgres;
 
+/// <summary>A migration was refused; the ones before it hold.</summary>
+public sealed class MigrationFailedException(string message, Exception inner) : Exception(message, inner);
+
 /// <summary>Applies the numbered SQL migrations that are embedded in this assembly.</summary>
 public sealed class Migrator(
     NpgsqlConnectionStringBuilder settings,
@@ -38,7 +41,7 @@ public sealed class Migrator(
         await transaction.CommitAsync(cancellation);
         return result.Successful
             ? [.. result.Scripts.Select(script => script.Name)]
-            : throw new InvalidOperationException(
+            : throw new MigrationFailedException(
                 $"The migration {result.ErrorScript?.Name} failed: {result.Error.Message}",
                 result.Error
             );

@@ -19,7 +19,8 @@ static class BackfillCommand
         };
         var since = new Option<string?>("--since")
         {
-            Description = "Only transfers made since then, a date or a time in UTC",
+            Description =
+                "Only transfers made since then, a date or a time (in UTC where it names no offset)",
         };
         var report = new Option<string?>("--report")
         {
@@ -59,7 +60,7 @@ static class BackfillCommand
         CancellationToken cancellation
     )
     {
-        if (Configured.Settings() is not { } settings)
+        if (Configured.Settings(needsHyperswitch: false) is not { } settings)
         {
             return 1;
         }
@@ -102,7 +103,7 @@ static class BackfillCommand
             when (error is NpgsqlException || StripeConnect.IsPassing(error, cancellation))
         {
             await System.Console.Error.WriteLineAsync(
-                $"It could not go on: {error.Message}"
+                $"It could not go on. {Failures.Explain(error) ?? error.Message}"
                     + (file is null ? "" : $" The next run with --report {file} goes on from here.")
             );
             return 1;
@@ -151,21 +152,33 @@ static class BackfillCommand
         }
     }
 
-    /// <summary>Where an interrupted run ended.</summary>
+    /// <summary>Where an interrupted run ended; a line that a kill cut off is not counted.</summary>
     static Guid? LastIn(string file)
     {
-        if (!File.Exists(file))
+        // Found out before anything is looked up: whether it can be written.
+        File.AppendAllText(file, "");
+        var lines = File.ReadLines(file).Where(line => line.Length > 0).ToList();
+        var last = lines.Select(IdIn).LastOrDefault(id => id is not null);
+        return lines.Count > 1 && last is null
+            ? throw new IOException($"--report {file} is not a report of this command; choose another file.")
+            : last;
+    }
+
+    static Guid? IdIn(string line)
+    {
+        try
+        {
+            using var document = JsonDocument.Parse(line);
+            return
+                document.RootElement.ValueKind == JsonValueKind.Object
+                && document.RootElement.TryGetProperty("id", out var id)
+                && id.TryGetGuid(out var found)
+                ? found
+                : null;
+        }
+        catch (JsonException)
         {
             return null;
         }
-
-        var last = File.ReadLines(file).LastOrDefault(line => line.Length > 0);
-        if (last is null)
-        {
-            return null;
-        }
-
-        using var document = JsonDocument.Parse(last);
-        return document.RootElement.GetProperty("id").GetGuid();
     }
 }

@@ -16,13 +16,7 @@ static class Commands
         root.Subcommands.Add(
             Verb("migrate", "Applies the numbered SQL migrations; safe to repeat", Maintenance.Migrate)
         );
-        root.Subcommands.Add(
-            Verb(
-                "check-config",
-                "Names every setting, its value and what is wrong with it",
-                _ => Task.FromResult(Maintenance.CheckConfig())
-            )
-        );
+        root.Subcommands.Add(CheckConfigCommand.Create());
         root.Subcommands.Add(ApiKeysCommand());
         root.Subcommands.Add(ReconcileCommand.Create());
         root.Subcommands.Add(BackfillCommand.Create());

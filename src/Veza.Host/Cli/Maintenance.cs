@@ -1,5 +1,4 @@
 using System.Text.Json;
-using Npgsql;
 using Spectre.Console;
 using Veza.Adapters.Postgres;
 using Veza.Domain.Specifications;
@@ -10,43 +9,17 @@ static class Maintenance
 {
     public static async Task<int> Migrate(CancellationToken cancellation)
     {
-        if (Configured.Settings() is not { } settings)
+        await using var services = Configured.Store();
+        if (services is null)
         {
             return 1;
         }
 
-        await using var services = Configured.Store(settings);
-        try
-        {
-            var applied = await services.GetRequiredService<Migrator>().Migrate(cancellation);
-            System.Console.WriteLine(
-                applied.Count == 0 ? "The database is up to date." : $"Applied {string.Join(", ", applied)}."
-            );
-            return 0;
-        }
-        catch (Exception error) when (error is NpgsqlException or InvalidOperationException)
-        {
-            await System.Console.Error.WriteLineAsync(error.Message);
-            return 1;
-        }
-    }
-
-    public static int CheckConfig()
-    {
-        var reader = Configured.Reader();
-        reader.Read();
-        var table = new Table { Border = TableBorder.Rounded }.AddColumns("Setting", "Value", "");
-        foreach (var report in reader.Reports)
-        {
-            var note =
-                report.Fault is { } fault ? $"[red]{Markup.Escape(fault)}[/]"
-                : report.IsDefault ? "[grey]default[/]"
-                : "";
-            table.AddRow(Markup.Escape(report.Name), Markup.Escape(report.Shown), note);
-        }
-
-        AnsiConsole.Write(table);
-        return reader.Faults.Any() ? 1 : 0;
+        var applied = await services.GetRequiredService<Migrator>().Migrate(cancellation);
+        System.Console.WriteLine(
+            applied.Count == 0 ? "The database is up to date." : $"Applied {string.Join(", ", applied)}."
+        );
+        return 0;
     }
 }
 
@@ -55,14 +28,27 @@ static class Keys
     /// <summary>Whoever is signed in on this machine: a command has no key.</summary>
     public static string Actor => $"cli:{Environment.UserName}";
 
+    const int LongestName = 100;
+
+    static bool IsName(string name) =>
+        name.Trim().Length > 0 && name.Length <= LongestName && !name.Any(char.IsControl);
+
     public static async Task<int> Create(string role, string name, CancellationToken cancellation)
     {
-        if (Configured.Settings() is not { } settings)
+        await using var services = Configured.Store();
+        if (services is null)
         {
             return 1;
         }
 
-        await using var services = Configured.Store(settings);
+        if (!IsName(name))
+        {
+            await System.Console.Error.WriteLineAsync(
+                $"--name must be 1 to {LongestName} characters and say whose key it is; the history names them by it."
+            );
+            return 1;
+        }
+
         var (id, key) = await services
             .GetRequiredService<ApiKeys>()
             .Create(name, Enum.Parse<Role>(role, ignoreCase: true), Actor, cancellation);
@@ -73,12 +59,12 @@ static class Keys
 
     public static async Task<int> List(bool json, CancellationToken cancellation)
     {
-        if (Configured.Settings() is not { } settings)
+        await using var services = Configured.Store();
+        if (services is null)
         {
             return 1;
         }
 
-        await using var services = Configured.Store(settings);
         var keys = await services.GetRequiredService<ApiKeys>().List(cancellation);
         if (json)
         {
@@ -98,13 +84,7 @@ static class Keys
             return 0;
         }
 
-        var table = new Table { Border = TableBorder.Rounded }.AddColumns(
-            "Id",
-            "Name",
-            "Role",
-            "Last used",
-            ""
-        );
+        var table = Screen.Table("Id", "Name", "Role", "Last used", "");
         foreach (var key in keys)
         {
             table.AddRow(
@@ -122,12 +102,12 @@ static class Keys
 
     public static async Task<int> Revoke(Guid id, CancellationToken cancellation)
     {
-        if (Configured.Settings() is not { } settings)
+        await using var services = Configured.Store();
+        if (services is null)
         {
             return 1;
         }
 
-        await using var services = Configured.Store(settings);
         if (await services.GetRequiredService<ApiKeys>().Revoke(id, Actor, cancellation))
         {
             System.Console.WriteLine($"Key {id} is revoked.");

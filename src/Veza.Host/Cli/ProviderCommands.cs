@@ -1,3 +1,4 @@
+using System.Globalization;
 using Spectre.Console;
 
 namespace Veza.Host.Cli;
@@ -12,7 +13,7 @@ static class ProviderCommands
         services.AddLogging(logging => logging.SetMinimumLevel(LogLevel.Error).AddSimpleConsole());
         services.AddSingleton(settings);
         services.AddSingleton(TimeProvider.System);
-        Composition.AddStore(services, settings);
+        Composition.AddStore(services, settings.Database);
         Composition.AddProviders(services, settings, TimeProvider.System);
         Composition.AddDesks(services);
         return services.BuildServiceProvider();
@@ -37,7 +38,7 @@ static class ProviderCommands
             .StartAsync(title, context => work(text => context.Status($"{title}: {Markup.Escape(text)}")));
     }
 
-    /// <summary>A date or a time in UTC; null, with the fault said, for anything else.</summary>
+    /// <summary>A date, or a time in UTC or with its offset; false, with the fault said, for anything else.</summary>
     public static bool TryParseSince(string? text, DateTimeOffset otherwise, out DateTimeOffset since)
     {
         since = otherwise;
@@ -49,8 +50,8 @@ static class ProviderCommands
         if (
             DateTimeOffset.TryParse(
                 text,
-                System.Globalization.CultureInfo.InvariantCulture,
-                System.Globalization.DateTimeStyles.AssumeUniversal,
+                CultureInfo.InvariantCulture,
+                DateTimeStyles.AssumeUniversal | DateTimeStyles.AdjustToUniversal,
                 out since
             )
             && since <= TimeProvider.System.GetUtcNow()
@@ -60,7 +61,7 @@ static class ProviderCommands
         }
 
         System.Console.Error.WriteLine(
-            $"--since '{text}' is not a past date such as 2026-11-01 or time such as 2026-11-01T12:00:00Z."
+            $"--since '{text}' is not a past date such as 2026-11-01 or time such as 2026-11-01T12:00:00Z or 2026-11-01T14:00:00+02:00."
         );
         return false;
     }

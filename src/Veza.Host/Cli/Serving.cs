@@ -1,3 +1,4 @@
+using System.Net.Sockets;
 using Npgsql;
 using Veza.Adapters.Postgres;
 
@@ -55,10 +56,17 @@ static class Configured
         );
 
     /// <summary>Null after every faulty setting has been named on standard error.</summary>
-    public static Settings? Settings()
+    /// <param name="needsHyperswitch">False for a command that never asks Hyperswitch.</param>
+    public static Settings? Settings(bool needsHyperswitch = true)
     {
         var reader = Reader();
-        if (reader.Read() is { } settings)
+        return Sound(reader.Read(needsHyperswitch), reader);
+    }
+
+    static T? Sound<T>(T? settings, SettingsReader reader)
+        where T : class
+    {
+        if (settings is not null)
         {
             return settings;
         }
@@ -77,13 +85,23 @@ static class Configured
         return null;
     }
 
-    /// <summary>The store and nothing else, for commands that only need the database.</summary>
-    public static ServiceProvider Store(Settings settings)
+    /// <summary>
+    /// The store and nothing else, for commands that only need the database: no other setting is looked at. Null after
+    /// the fault has been named.
+    /// </summary>
+    public static ServiceProvider? Store()
+    {
+        var reader = Reader();
+        return Sound(reader.ReadDatabase(), reader) is { } database ? Store(database) : null;
+    }
+
+    public static ServiceProvider Store(NpgsqlConnectionStringBuilder database)
     {
         var services = new ServiceCollection();
-        services.AddLogging(logging => logging.SetMinimumLevel(LogLevel.Warning).AddSimpleConsole());
+        // What goes wrong is said by the command, in a line.
+        services.AddLogging(logging => logging.ClearProviders());
         services.AddSingleton(TimeProvider.System);
-        Composition.AddStore(services, settings);
+        Composition.AddStore(services, database);
         return services.BuildServiceProvider();
     }
 }
@@ -114,36 +132,41 @@ static class Serving
             log.LogError("STRIPE_WEBHOOK_SECRET is not set: /webhooks/stripe answers 500.");
         }
 
-        await app.RunAsync(cancellation);
+        try
+        {
+            await app.StartAsync(cancellation);
+        }
+        catch (Exception error) when (error is IOException or SocketException or InvalidOperationException)
+        {
+            // The workers have begun already, and put back what they took.
+            await app.StopAsync(CancellationToken.None);
+            await System.Console.Error.WriteLineAsync(
+                $"VEZA_URLS: Veza cannot listen at {settings.Urls} ({error.GetBaseException().Message}). "
+                    + "Stop what listens there, or choose another address."
+            );
+            return 1;
+        }
+
+        await app.WaitForShutdownAsync(cancellation);
         return 0;
     }
 
     /// <summary>A host on a database that is behind would fail in the middle of somebody's refund.</summary>
     static async Task<bool> IsMigrated(Migrator migrator, Settings settings, CancellationToken cancellation)
     {
-        try
+        if (settings.AutoMigrate)
         {
-            if (settings.AutoMigrate)
-            {
-                await migrator.Migrate(cancellation);
-            }
-
-            if (migrator.Missing() is { Count: > 0 } missing)
-            {
-                await System.Console.Error.WriteLineAsync(
-                    $"The database lacks {string.Join(", ", missing)}. Run 'veza migrate' first, or set AUTO_MIGRATE=true."
-                );
-                return false;
-            }
-
-            return true;
+            await migrator.Migrate(cancellation);
         }
-        catch (NpgsqlException error)
+
+        if (migrator.Missing() is { Count: > 0 } missing)
         {
             await System.Console.Error.WriteLineAsync(
-                $"DATABASE_URL: the database does not answer ({error.Message})."
+                $"The database lacks {string.Join(", ", missing)}. Run 'veza migrate' first, or set AUTO_MIGRATE=true."
             );
             return false;
         }
+
+        return true;
     }
 }

@@ -3,7 +3,6 @@ using System.Diagnostics;
 using System.Net.Http.Headers;
 using System.Text.Json;
 using System.Text.Json.Nodes;
-using Npgsql;
 using Spectre.Console;
 using Veza.Adapters.Hyperswitch;
 using Veza.Adapters.Postgres;
@@ -26,7 +25,9 @@ static class SmokeCommand
         var live = new Option<bool>("--live") { Description = "Run even with live keys: real money moves" };
         var account = new Option<string?>("--account")
         {
-            Description = "The connected account to pay (default: the probe's own, or one of the platform's)",
+            Description =
+                "The connected account to pay; with a live key it must be named (default: the probe's own, or one of the "
+                + "platform's test accounts)",
         };
         var currency = new Option<string>("--currency")
         {
@@ -87,6 +88,20 @@ static class SmokeCommand
             return 1;
         }
 
+        if (settings.IsLive && account is null)
+        {
+            await System.Console.Error.WriteLineAsync(
+                "With a live key the probe pays no account that was not named: say whose with --account acct_…"
+            );
+            return 1;
+        }
+
+        if (patience <= TimeSpan.Zero)
+        {
+            await System.Console.Error.WriteLineAsync("--timeout must be 1 second or more.");
+            return 1;
+        }
+
         await using var app = Composition.Build(Hurried(settings));
         using var probe = new Probe(app.Services, account, currency, patience, json);
         try
@@ -101,13 +116,6 @@ static class SmokeCommand
 
             await app.StartAsync(cancellation);
             return await probe.Play(app.Urls.First(), cancellation) ? 0 : 1;
-        }
-        catch (NpgsqlException error)
-        {
-            await System.Console.Error.WriteLineAsync(
-                $"DATABASE_URL: the database does not answer ({error.Message})."
-            );
-            return 1;
         }
         finally
         {

@@ -41,6 +41,30 @@ public sealed class VezaProcess : IAsyncDisposable
         );
     }
 
+    /// <exception cref="InvalidOperationException">Somebody else listens where the host is to listen.</exception>
+    public static void EnsureFree(IReadOnlyDictionary<string, string> settings)
+    {
+        if (!settings.TryGetValue("VEZA_URLS", out var given))
+        {
+            return;
+        }
+
+        var address = new Uri(given);
+        var host = IPAddress.TryParse(address.Host, out var named) ? named : IPAddress.Any;
+        try
+        {
+            using var listener = new TcpListener(host, address.Port);
+            listener.Start();
+        }
+        catch (SocketException error)
+        {
+            throw new InvalidOperationException(
+                $"Veza cannot listen at {given} ({error.Message}). Stop what listens there first.",
+                error
+            );
+        }
+    }
+
     /// <summary>Runs a command to its end and answers what it printed.</summary>
     /// <exception cref="InvalidOperationException">It ended with another code than 0.</exception>
     public async Task<string> Run(IReadOnlyList<string> arguments, CancellationToken cancellation)
@@ -59,7 +83,7 @@ public sealed class VezaProcess : IAsyncDisposable
         CancellationToken cancellation
     )
     {
-        using var command = Process.Start(StartInfo(arguments))!;
+        using var command = Begin(arguments);
         var output = command.StandardOutput.ReadToEndAsync(cancellation);
         var errors = await command.StandardError.ReadToEndAsync(cancellation);
         await command.WaitForExitAsync(cancellation);
@@ -69,7 +93,9 @@ public sealed class VezaProcess : IAsyncDisposable
     /// <summary>Returns when the host is ready to serve.</summary>
     public async Task Start(CancellationToken cancellation)
     {
-        process = Process.Start(StartInfo(["serve"]))!;
+        // It is named to people before the host has anything to say.
+        await File.AppendAllTextAsync(logFile, "", cancellation);
+        process = Begin(["serve"]);
         process.OutputDataReceived += (_, line) => Log(line.Data);
         process.ErrorDataReceived += (_, line) => Log(line.Data);
         process.BeginOutputReadLine();
@@ -119,6 +145,21 @@ public sealed class VezaProcess : IAsyncDisposable
     {
         process!.Refresh();
         return process.WorkingSet64;
+    }
+
+    Process Begin(IReadOnlyList<string> arguments)
+    {
+        try
+        {
+            return Process.Start(StartInfo(arguments))!;
+        }
+        catch (System.ComponentModel.Win32Exception error)
+        {
+            throw new InvalidOperationException(
+                $"'{program}' cannot be started ({error.Message}); --veza names the executable.",
+                error
+            );
+        }
     }
 
     ProcessStartInfo StartInfo(IReadOnlyList<string> arguments)
