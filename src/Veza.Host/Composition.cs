@@ -49,9 +49,11 @@ static class Composition
 
         var app = builder.Build();
         app.UseHead();
+        app.UseTrustedProxies(settings.TrustedProxies);
         app.UseCorrelation();
         app.UseMiddleware<FaultGate>();
         app.UseStatusCodePages(context => AnswerBare(context.HttpContext));
+        ConsolePages.UseErrorPages(app);
         app.UseRouting();
         ConsolePages.Use(app);
         app.UseMiddleware<ApiGate>();
@@ -102,6 +104,8 @@ static class Composition
         services.AddSingleton<Sellers>();
         services.AddSingleton<ApiKeys>();
         services.AddSingleton<AuditLog>();
+        services.AddSingleton<KeyRing>();
+        services.AddSingleton<ConsoleSessions>();
         services.AddSingleton<IdempotentRequests>();
     }
 

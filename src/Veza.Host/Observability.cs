@@ -76,9 +76,12 @@ static class Observability
     {
         var level = LevelConvert.ToSerilogLevel(settings.LogLevel);
         var quiet = level > LogEventLevel.Warning ? level : LogEventLevel.Warning;
+        var atLeastError = level > LogEventLevel.Error ? level : LogEventLevel.Error;
         logging
             .MinimumLevel.Is(level)
             .MinimumLevel.Override("Microsoft", quiet)
+            // It warns that its keys are stored as they are. They are: nobody can sign in with them (migration 996).
+            .MinimumLevel.Override("Microsoft.AspNetCore.DataProtection", atLeastError)
             .MinimumLevel.Override("System.Net.Http", quiet)
             .MinimumLevel.Override("Polly", LogEventLevel.Fatal)
             // That it cannot listen is said once, in a line, by the command.

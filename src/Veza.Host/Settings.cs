@@ -16,6 +16,8 @@ sealed record Settings
 {
     public required NpgsqlConnectionStringBuilder Database { get; init; }
     public required string Urls { get; init; }
+    public required IReadOnlyList<System.Net.IPNetwork> TrustedProxies { get; init; }
+    public required bool ConsoleReadOnlyRole { get; init; }
     public required bool AutoMigrate { get; init; }
     public required Uri HyperswitchBaseUrl { get; init; }
     public required string HyperswitchApiKey { get; init; }
@@ -102,6 +104,12 @@ sealed class SettingsReader(IConfiguration configuration)
         var settings = new
         {
             Urls = Read("VEZA_URLS", "http://127.0.0.1:5080", Listening),
+            TrustedProxies = Read(
+                "TRUSTED_PROXIES",
+                Host.TrustedProxies.ByDefault,
+                Host.TrustedProxies.Parse
+            ),
+            ConsoleReadOnlyRole = Flag("CONSOLE_READ_ONLY_ROLE", "true"),
             AutoMigrate = Flag("AUTO_MIGRATE", "false"),
             HyperswitchBaseUrl = Read("HYPERSWITCH_BASE_URL", needsHyperswitch ? null : Nowhere, Url),
             HyperswitchApiKey = Read(
@@ -149,6 +157,8 @@ sealed class SettingsReader(IConfiguration configuration)
             {
                 Database = database!,
                 Urls = settings.Urls!,
+                TrustedProxies = settings.TrustedProxies!,
+                ConsoleReadOnlyRole = settings.ConsoleReadOnlyRole,
                 AutoMigrate = settings.AutoMigrate,
                 HyperswitchBaseUrl = settings.HyperswitchBaseUrl!,
                 HyperswitchApiKey = settings.HyperswitchApiKey!,

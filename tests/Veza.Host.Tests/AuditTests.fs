@@ -5,7 +5,7 @@ open System
 open System.Text.Json
 open Expecto
 open Veza.Host.Tests.CommandTests
-open Veza.Host.Tests.ConsoleTests
+open Veza.Host.Tests.Browser
 open Veza.Host.Tests.Scene
 open Veza.Sandbox.Control
 

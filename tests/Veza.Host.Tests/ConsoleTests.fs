@@ -1,70 +1,22 @@
-/// The operators' page, as a browser speaks to it.
+/// The operators' pages, as a browser speaks to them.
 module Veza.Host.Tests.ConsoleTests
 
 open System
-open System.Collections.Generic
-open System.Net
 open System.Net.Http
 open System.Text.RegularExpressions
+open System.Threading
 open Expecto
+open Microsoft.Extensions.Logging.Abstractions
+open Npgsql
+open Veza.Adapters.Postgres
+open Veza.Host.Tests.Browser
 open Veza.Host.Tests.Scene
+open Veza.Sandbox
 open Veza.Sandbox.Control
-
-type Browser(address: string) =
-    let handler = new HttpClientHandler(AllowAutoRedirect = false, CookieContainer = CookieContainer())
-    let http = new HttpClient(handler, BaseAddress = Uri address)
-
-    member _.Get(path: string) =
-        task {
-            use! response = http.GetAsync path
-            let! page = response.Content.ReadAsStringAsync()
-            return int response.StatusCode, page, response
-        }
-
-    /// Fills in the form as the page gave it, with its antiforgery token unless it is withheld.
-    member browser.Submit(page: string, action: string, fields: (string * string) list, withToken: bool) =
-        task {
-            let! _, html, _ = browser.Get page
-            let token = Regex.Match(html, "__RequestVerificationToken\" value=\"([^\"]+)\"").Groups[1].Value
-            let all =
-                if withToken then
-                    ("__RequestVerificationToken", token) :: fields
-                else
-                    fields
-            use form = new FormUrlEncodedContent(dict all)
-            use! response = http.PostAsync(action, form)
-            let! answer = response.Content.ReadAsStringAsync()
-            return int response.StatusCode, answer, string response.Headers.Location
-        }
-
-    member browser.SignIn(key: string) =
-        browser.Submit("/console/sign-in", "/console/sign-in", [ "key", key ], true)
-
-    interface IDisposable with
-        member _.Dispose() = http.Dispose()
 
 [<Tests>]
 let tests =
     testList "console" [
-        play "asks for an operator key, and takes no other" [] (fun scene ->
-            task {
-                use browser = new Browser(scene.Address)
-                let! status, _, response = browser.Get "/"
-                Expect.equal status 302 "not without signing in"
-                Expect.stringContains (string response.Headers.Location) "/console/sign-in" ""
-                for key in [ "nonsense"; scene.Key "service"; scene.Key "read" ] do
-                    let! refused, page, _ = browser.SignIn key
-                    Expect.equal refused 401 "operators only"
-                    Expect.stringContains page "not a valid operator key" "said on the page"
-                let! welcome, _, location = browser.SignIn(scene.Key "operator")
-                Expect.equal (welcome, location) (302, "/") ""
-                let! inside, page, response = browser.Get "/"
-                Expect.equal inside 200 ""
-                Expect.stringContains page "No transfers yet" "an empty page says what will be there"
-                let policy = string (response.Headers.GetValues "Content-Security-Policy" |> Seq.head)
-                Expect.isFalse (policy.Contains "unsafe") "no inline script, no inline style"
-                Expect.isFalse (Regex.IsMatch(page, "<script>|style=|onclick=")) "and none is needed"
-            })
         play "shows the counts on the machine, the list and one transfer's story" [] (fun scene ->
             task {
                 let! order = scene.SettledOrder()
@@ -75,7 +27,7 @@ let tests =
                 Expect.stringContains page "54.00 EUR" "ada's share"
                 Expect.stringContains page "permanently failed" "every status is on the map"
                 let! _, story, _ = browser.Get $"""/console/transfers/{text "id" transfers[0]}"""
-                for word in [ "scheduled"; "transfer accepted"; text "stripe_transfer_id" transfers[0] ] do
+                for word in [ "scheduled"; text "stripe_transfer_id" transfers[0] ] do
                     Expect.stringContains story word word
             })
         play "retries what failed, in the operator's name, and only with the form's token" [] (fun scene ->
@@ -100,9 +52,17 @@ let tests =
                     Expect.equal forged 400 "a forged form does nothing"
                     let seen = [ "version", string (number "version" transfer) ]
                     let! stale, _, late = browser.Submit(page, page + "/retry", [ "version", "0" ], true)
-                    Expect.equal (stale, late) (302, page + "?notice=refused") "somebody has acted meanwhile"
+                    Expect.equal (stale, late) (302, page) "somebody has acted meanwhile"
+                    let! _, told, _ = browser.Get page
+                    Expect.stringContains told "Nothing was done: it has changed" "and it is said"
                     let! retried, _, location = browser.Submit(page, page + "/retry", seen, true)
-                    Expect.equal (retried, location) (302, page + "?notice=retried") ""
+                    Expect.equal (retried, location) (302, page) ""
+                    let! _, live, _ = browser.Get(page, [ "X-Live-Refresh", "yes" ])
+                    Expect.isFalse (live.Contains "asked for a new try") "the live refresh leaves the notice"
+                    let! _, told, _ = browser.Get page
+                    Expect.stringContains told "asked for a new try" "to the page"
+                    let! _, later, _ = browser.Get page
+                    Expect.isFalse (later.Contains "asked for a new try") "and there it is told once"
                 do! scene.TransfersAre(order, "completed")
                 let! after = scene.Get $"""/api/v1/transfers/{text "id" transfers[0]}"""
                 let step =
@@ -127,7 +87,7 @@ let tests =
                             }
                     )
                 let! _, home, _ = browser.Get "/"
-                Expect.stringContains home "1 webhook to look at" "and says so where one looks first"
+                Expect.stringContains home "1 webhook without effect" "and says so where one looks first"
             })
         play
             "shows whether the books agree, compares them, and processes a webhook again, in the operator's name"
@@ -141,7 +101,7 @@ let tests =
                     Expect.stringContains before "Not compared yet" ""
                     let! asked, _, location =
                         browser.Submit("/console/books", "/console/books/compare", [], true)
-                    Expect.equal (asked, location) (302, "/console/books?notice=comparing") ""
+                    Expect.equal (asked, location) (302, "/console/books") ""
                     let shows (words: string) path =
                         scene.Until(
                             words,
@@ -172,14 +132,133 @@ let tests =
                     do! shows "processed again 1" "/console/webhooks"
                     do! shows "key:Operator" "/console/webhooks"
                 })
-        play "ends a session with its key" [] (fun scene ->
+        play "shows an error as a page that leads back" [] (fun scene ->
             task {
                 use browser = new Browser(scene.Address)
                 let! _ = browser.SignIn(scene.Key "operator")
-                let! inside, _, _ = browser.Get "/"
-                Expect.equal inside 200 ""
-                do! scene.Execute "update api_keys set revoked_at = now() where role = 'operator'"
-                let! outside, _, _ = browser.Get "/"
-                Expect.equal outside 302 "back to the door"
+                let html = [ "Accept", "text/html,*/*" ]
+                let isPage status (words: string) (answer: int * string * HttpResponseMessage) =
+                    let code, page, response = answer
+                    Expect.equal code status words
+                    Expect.stringContains page words ""
+                    Expect.stringContains page "To the console" "a way back"
+                    Expect.equal (string response.Content.Headers.ContentType) "text/html; charset=utf-8" ""
+                    Expect.isTrue
+                        (response.Headers.Contains "Content-Security-Policy")
+                        "under the same rules"
+                for missing in
+                    [
+                        "/console/nothing"
+                        $"/console/transfers/{Guid.Empty}"
+                        $"/console/books/{Guid.Empty}"
+                        "/console/runbooks/nothing"
+                        "/?status=nothing"
+                        "/?cursor=nothing"
+                        "/console/disputes?status=nothing"
+                    ] do
+                    let! answer = browser.Get missing
+                    answer |> isPage 404 "There is no such page"
+                let! answer = browser.Get("/nothing", html)
+                answer |> isPage 404 "There is no such page"
+                let! answer = browser.Get "/console/books/compare"
+                answer |> isPage 405 "nothing to see here"
+                let! code, page, response = browser.Submit("/", "/console/books/compare", [], false, [])
+                (code, page, response) |> isPage 400 "This form has expired"
+                let! program, problem, _ = browser.Get "/nothing"
+                Expect.equal program 404 ""
+                Expect.stringContains problem "\"code\":\"not_found\"" "a program gets problem details"
+                let! _, problem, _ = browser.Get("/api/v1/nothing", html)
+                Expect.stringContains problem "\"code\":\"not_found\"" "and so does whoever asks the API"
+                do! scene.Execute "alter table disputes rename to hidden"
+                let! answer = browser.Get "/console/disputes"
+                answer |> isPage 500 "Something is wrong with Veza"
+            })
+        testTask "says on a page that the database is away" {
+            do!
+                task {
+                    match PrivatePostgres.FindBinaries() with
+                    | null -> skiptest "No PostgreSQL binaries here to stop."
+                    | _ -> ()
+                    use! postgres = PrivatePostgres.Start CancellationToken.None
+                    let settings = NpgsqlConnectionStringBuilder postgres.ConnectionString
+                    use database = Database.Open settings
+                    let! _ =
+                        Migrator(settings, database, NullLogger<Migrator>.Instance).Migrate
+                            CancellationToken.None
+                    use! scene = Scene.Open [ "DATABASE_URL", postgres.ConnectionString ]
+                    use browser = new Browser(scene.Address)
+                    let! _ = browser.SignIn(scene.Key "operator")
+                    do! postgres.Kill()
+                    for page in [ "/"; "/console/books"; "/docs" ] do
+                        let! status, html, _ = browser.Get page
+                        let expected = if page = "/docs" then 200 else 503
+                        Expect.equal status expected page
+                        if page <> "/docs" then
+                            Expect.stringContains html "The database does not answer" "and nothing is lost"
+                }
+        }
+        play "takes no write-off without a reason that can be read" [] (fun scene ->
+            task {
+                scene.World.Faults.Add(
+                    Fault(
+                        "stripe.transfers.create",
+                        FaultMode.ErrorStored,
+                        Status = 400,
+                        Code = "account_invalid"
+                    )
+                )
+                let! order = scene.PaidOrder()
+                do! scene.TransfersAre(order, "permanently_failed")
+                let! transfers = scene.Transfers order
+                let page = $"""/console/transfers/{text "id" transfers[0]}"""
+                let version = "version", string (number "version" transfers[0])
+                use browser = new Browser(scene.Address)
+                let! _ = browser.SignIn(scene.Key "operator")
+                for note in
+                    [
+                        []
+                        [ "note", "" ]
+                        [ "note", "  " ]
+                        [ "note", "a\u0001b" ]
+                        [ "note", String('x', 1001) ]
+                    ] do
+                    let! status, _, location =
+                        browser.Submit(page, page + "/write-off", version :: note, true)
+                    Expect.equal (status, location) (302, page) $"{note}"
+                    let! _, told, _ = browser.Get page
+                    Expect.stringContains told "Nothing was done: say why" $"{note}"
+                let! status, told, _ =
+                    browser.Submit(page, page + "/write-off", [ version; "note", "a\u0000b" ], true)
+                Expect.equal status 400 "no text holds it"
+                Expect.stringContains told "Nothing was done" "and no error of ours"
+                let! status, _, _ =
+                    browser.Submit(page, page + "/write-off", [ version; "note", "ticket 4711" ], true)
+                Expect.equal status 302 ""
+                let! after = scene.Get $"""/api/v1/transfers/{text "id" transfers[0]}"""
+                Expect.equal (after.Text "status") "written_off" ""
+            })
+        play "lists buyers' disputes by status, in major units, and leads to their transfers" [] (fun scene ->
+            task {
+                let! order = scene.SettledOrder()
+                let! shown = scene.Get $"/api/v1/orders/{order}"
+                let payment = text "payment_id" (shown.Body.GetProperty "payment")
+                scene.World.Hyperswitch.Dispute(payment, Nullable(), false) |> ignore
+                use browser = new Browser(scene.Address)
+                let! _ = browser.SignIn(scene.Key "operator")
+                do!
+                    scene.Until(
+                        "the dispute to be listed",
+                        fun () ->
+                            task {
+                                let! _, page, _ = browser.Get "/console/disputes?status=open"
+                                return page.Contains "100.00 EUR" && page.Contains order
+                            }
+                    )
+                let! _, won, _ = browser.Get "/console/disputes?status=won"
+                Expect.stringContains won "No dispute matches" ""
+                let! _, transfers, _ = browser.Get $"/?order_id={order}"
+                Expect.stringContains transfers "54.00 EUR" "ada's"
+                let! _, other, _ = browser.Get $"/?order_id={Guid.Empty}"
+                Expect.stringContains other "No transfer matches" ""
             })
     ]

@@ -160,7 +160,7 @@ public sealed class ApiKeys(NpgsqlDataSource database, TimeProvider clock)
             _ => throw new ArgumentOutOfRangeException(nameof(role), role, null),
         };
 
-    static Role RoleOf(string word) => Enum.Parse<Role>(word, ignoreCase: true);
+    internal static Role RoleOf(string word) => Enum.Parse<Role>(word, ignoreCase: true);
 
     static byte[] Hash(string key) => SHA256.HashData(Encoding.UTF8.GetBytes(key));
 }

@@ -222,6 +222,25 @@ public sealed class Views(NpgsqlDataSource database)
             cancellation
         );
 
+    public Task<Page> ListDisputes(
+        string? status,
+        Guid? order,
+        Guid? after,
+        int limit,
+        CancellationToken cancellation
+    ) =>
+        Many(
+            $"select d.id, json_build_object({Shapes.Dispute})::text from disputes d",
+            [
+                ("d.status = $", Reading.Text(status)),
+                ("d.order_id = $", Reading.Uuid(order)),
+                ("d.id < $", Reading.Uuid(after)),
+            ],
+            "d.id",
+            limit,
+            cancellation
+        );
+
     public Task<string?> FindSubscription(Guid id, CancellationToken cancellation) =>
         One(
             $"select json_build_object({Shapes.Subscription})::text from subscriptions s where s.id = $1",

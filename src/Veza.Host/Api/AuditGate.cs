@@ -1,3 +1,4 @@
+using System.Security.Claims;
 using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
@@ -148,7 +149,7 @@ sealed partial class AuditGate(RequestDelegate next, AuditLog audit, ILogger<Aud
 
         var user = context.User;
         return user.Identity is { IsAuthenticated: true, Name: { } name }
-            ? ($"key:{name}", ApiKeys.Word(Role.Operator), "console")
+            ? ($"key:{name}", user.FindFirstValue(ClaimTypes.Role)!, "console")
             : null;
     }
 

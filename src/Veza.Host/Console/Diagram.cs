@@ -15,6 +15,9 @@ static class Diagram
     const int RowGap = 26;
     const int Margin = 14;
 
+    /// <summary>How far below its boxes an arrow that leads back is drawn.</summary>
+    const int BackReach = 30;
+
     public sealed record Node(string State, int Column, int X, int Y)
     {
         public int CenterX => X + NodeWidth / 2;
@@ -40,7 +43,8 @@ static class Diagram
     /// <summary>Arrows within the last column bow out to the right of it.</summary>
     public static int Width => Nodes.Max(node => node.X) + NodeWidth + Margin + ColumnGap / 2;
 
-    public static int Height => Nodes.Max(node => node.Y) + NodeHeight + Margin;
+    /// <summary>With room for the arrows that lead back below the lowest box.</summary>
+    public static int Height => Nodes.Max(node => node.Y) + NodeHeight + BackReach;
 
     static List<Node> Place()
     {
@@ -116,9 +120,9 @@ static class Diagram
                 from.CenterX - 20,
                 from.Y + NodeHeight,
                 from.CenterX - 60,
-                below + 30,
+                below + BackReach,
                 to.CenterX + 60,
-                below + 30,
+                below + BackReach,
                 to.CenterX + 20,
                 to.Y + NodeHeight
             ),

@@ -33,13 +33,16 @@ static class Reading
 
     public static string Time(this JsonElement thing, string name) =>
         DateTimeOffset.TryParse(thing.Text(name), CultureInfo.InvariantCulture, out var time)
-            ? time.UtcDateTime.ToString("d MMM, HH:mm:ss 'UTC'", CultureInfo.InvariantCulture)
+            ? time.Shown()
             : "";
 
     static string FailureCode(this JsonElement thing) =>
         thing.TryGetProperty("failure", out var failure) && failure.ValueKind == JsonValueKind.Object
             ? failure.Text("code")
             : "";
+
+    public static string Shown(this DateTimeOffset time) =>
+        time.UtcDateTime.ToString("d MMM yyyy, HH:mm:ss 'UTC'", CultureInfo.InvariantCulture);
 
     /// <summary>Why it waits, in words; empty if it does not.</summary>
     public static string Waiting(this JsonElement transfer) =>
@@ -70,10 +73,10 @@ static class Tone
     public static string Of(string status) =>
         status switch
         {
-            "completed" or "reversed" => "good",
+            "completed" or "reversed" or "won" => "good",
             "pending" or "reversal_pending" => "moving",
-            "failed" => "warn",
-            "permanently_failed" => "bad",
+            "failed" or "open" => "warn",
+            "permanently_failed" or "lost" => "bad",
             _ => "still",
         };
 

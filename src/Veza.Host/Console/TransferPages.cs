@@ -1,0 +1,121 @@
+using Microsoft.AspNetCore.Http.HttpResults;
+using Microsoft.AspNetCore.Mvc;
+using Veza.Adapters.Postgres;
+using Veza.Domain.Transfers;
+using Veza.Host.Api;
+using Veza.Host.Console.Pages;
+using Veza.Host.Settling;
+
+namespace Veza.Host.Console;
+
+/// <summary>All transfers by status, and one transfer with what an operator may tell it.</summary>
+static class TransferPages
+{
+    const int RowsOnAPage = 25;
+
+    public static void Map(WebApplication app)
+    {
+        app.MapGet("/", Overview).ForLooking();
+        app.MapGet("/console/transfers/{id:guid}", Transfer).ForLooking();
+        app.MapPost("/console/transfers/{id:guid}/retry", Retry).ForActing();
+        app.MapPost("/console/transfers/{id:guid}/write-off", WriteOff).ForActing();
+    }
+
+    static async Task<IResult> Overview(
+        HttpContext context,
+        Views views,
+        WebhookLog log,
+        ReconciliationRuns runs,
+        Alarms alarms,
+        CancellationToken cancellation
+    )
+    {
+        var query = new ListQuery(context.Request);
+        var status = query.OneOf("status", Diagram.States);
+        var (order, after) = (query.Id("order_id"), query.AfterId);
+        if (query.Refusal() is not null)
+        {
+            return Results.NotFound();
+        }
+
+        var page = await views.ListTransfers(status, null, order, after, RowsOnAPage, cancellation);
+        return new RazorComponentResult<Overview>(
+            new
+            {
+                Counts = (IReadOnlyDictionary<string, long>)await views.CountTransfers(cancellation),
+                Transfers = ConsolePages.ParseAll(page.Items),
+                Status = status,
+                Order = order,
+                IsFirst = after is null,
+                BooksDisagree = await runs.Last(cancellation) is { } last
+                    && ReconciliationPages.Disagrees(ConsolePages.Parse(last)),
+                Webhooks = (await log.ToLookAt(cancellation)).Count,
+                Attention = (await alarms.Raised(cancellation)).Count,
+                Next = page.HasMore ? Requests.Cursor(page.Last!.Value.ToByteArray()) : null,
+            }
+        );
+    }
+
+    static async Task<IResult> Transfer(Guid id, Views views, CancellationToken cancellation) =>
+        await views.FindTransfer(id, cancellation) is { } json
+            ? new RazorComponentResult<TransferPage>(new { Transfer = ConsolePages.Parse(json) })
+            : Results.NotFound();
+
+    static Task<IResult> Retry(
+        Guid id,
+        [FromForm] int version,
+        HttpContext context,
+        TransferDesk desk,
+        CancellationToken cancellation
+    ) =>
+        Tell(
+            id,
+            TransferSignal.RetryRequested,
+            null,
+            version,
+            "retry_requested",
+            context,
+            desk,
+            cancellation
+        );
+
+    static async Task<IResult> WriteOff(
+        Guid id,
+        [FromForm] string? note,
+        [FromForm] int version,
+        HttpContext context,
+        TransferDesk desk,
+        CancellationToken cancellation
+    )
+    {
+        if (OperatorNote.Read(note) is not { } why)
+        {
+            Notice.Leave(context, "note_invalid");
+            return Results.Redirect($"/console/transfers/{id}");
+        }
+
+        var signal = TransferSignal.WriteOffRequested;
+        return await Tell(id, signal, why, version, "written_off", context, desk, cancellation);
+    }
+
+    static async Task<IResult> Tell(
+        Guid id,
+        TransferSignal signal,
+        string? note,
+        int version,
+        string done,
+        HttpContext context,
+        TransferDesk desk,
+        CancellationToken cancellation
+    )
+    {
+        var told = await desk.Tell(id, signal, context.User.Actor(), note, version, cancellation);
+        if (told is TransferTold.NoSuchTransfer)
+        {
+            return Results.NotFound();
+        }
+
+        Notice.Leave(context, told is TransferTold.Done ? done : "overtaken");
+        return Results.Redirect($"/console/transfers/{id}");
+    }
+}

@@ -1,0 +1,37 @@
+using Microsoft.AspNetCore.Http.HttpResults;
+using Microsoft.AspNetCore.Mvc;
+using Veza.Adapters.Postgres;
+using Veza.Host.Console.Pages;
+using Veza.Host.Workers;
+
+namespace Veza.Host.Console;
+
+/// <summary>The providers' webhooks that had no effect, to be processed again.</summary>
+static class WebhookPages
+{
+    public static void Map(WebApplication app)
+    {
+        app.MapGet("/console/webhooks", Events).ForLooking();
+        app.MapPost("/console/webhooks/{id:long}/replay", Replay).ForActing();
+    }
+
+    static async Task<IResult> Events(WebhookLog log, CancellationToken cancellation) =>
+        new RazorComponentResult<Events>(
+            new { Found = ConsolePages.ParseAll(await log.ToLookAt(cancellation)) }
+        );
+
+    static async Task<IResult> Replay(
+        long id,
+        [FromForm] IFormCollection form,
+        HttpContext context,
+        WebhookLog log,
+        Wakes wakes,
+        CancellationToken cancellation
+    )
+    {
+        var replayed = await log.Replay(new WebhookFilter(id), context.User.Actor(), cancellation);
+        wakes.Inbox.Tap();
+        Notice.Leave(context, replayed > 0 ? "replay_requested" : "overtaken");
+        return Results.Redirect("/console/webhooks");
+    }
+}
