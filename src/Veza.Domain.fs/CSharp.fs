@@ -291,6 +291,35 @@ type CSharp =
         | PayoutDuty.AskAbout id -> askAbout.Invoke id
 
     [<Extension>]
+    static member Match
+        (
+            verdict: PayoutVerdict,
+            tell: Func<PayoutSignal, 'answer>,
+            saysOtherwise: Func<PayoutSight, 'answer>,
+            severalShown: Func<PayoutSight list, 'answer>,
+            notThisOne: Func<'answer>,
+            nameMissing: Func<'answer>,
+            endingMissing: Func<'answer>
+        ) =
+        match verdict with
+        | Tell signal -> tell.Invoke signal
+        | SaysOtherwise sight -> saysOtherwise.Invoke sight
+        | SeveralShown sights -> severalShown.Invoke sights
+        | NotThisOne -> notThisOne.Invoke()
+        | NameMissing -> nameMissing.Invoke()
+        | EndingMissing -> endingMissing.Invoke()
+
+    [<Extension>]
+    static member Judge(payout, said, look) = PayoutSettlement.judge said look payout
+
+    [<Extension>]
+    static member IsInDoubt(payout) = Payout.isInDoubt payout
+
+    /// What the outside sees.
+    [<Extension>]
+    static member Shown(status) = PayoutWords.shown status
+
+    [<Extension>]
     static member Apply(payout, rules, now, signal) = Payout.apply rules now signal payout
 
     [<Extension>]

@@ -267,6 +267,9 @@ module Machines =
                     PayoutReported(sight (PayoutFact.HasFailed(refusal OtherCause)))
                     PayoutSignal.LookUpFailed(refusal OtherCause)
                     PayoutSignal.RetryRequested
+                    SettledByHand(PaidByHand stripePayout)
+                    SettledByHand(CanceledByHand None)
+                    SettledByHand(FailedByHand(None, "nobody has it"))
                 ]
             SignalWord = PayoutWords.signal
             StatusWord = fun payout -> PayoutWords.status payout.Status
@@ -278,7 +281,8 @@ module Machines =
                         | PayoutSeen _
                         | PayoutReported _
                         | PayoutSignal.LookUpFailed _
-                        | PayoutSignal.RetryRequested -> payout
+                        | PayoutSignal.RetryRequested
+                        | SettledByHand _ -> payout
                     match Payout.apply payoutRules now signal payout with
                     | Payouts.Advanced next -> Some next, None
                     | Payouts.Unchanged -> None, None

@@ -22,11 +22,18 @@ type PayoutStatus =
     | Pending of StripeId: StripePayoutId * DueAt: DateTimeOffset
     | InTransit of StripeId: StripePayoutId * DueAt: DateTimeOffset
     | Paid of StripeId: StripePayoutId
-    | Canceled of StripeId: StripePayoutId
+    /// Without an id: a person says that Stripe has never made it, and it shall not be made.
+    | Canceled of StripeId: StripePayoutId option
     /// Refused, or sent back by the bank. The money is in the seller's Stripe balance.
     | Failed of StripeId: StripePayoutId option * Refusal: Refusal
     /// Stripe's answer could not be learnt; a person must look.
     | InDoubt of Attempt: Attempt
+
+/// What a person says became of a payout in doubt, where Stripe shows none or cannot be asked.
+type PayoutByHand =
+    | PaidByHand of StripeId: StripePayoutId
+    | CanceledByHand of StripeId: StripePayoutId option
+    | FailedByHand of StripeId: StripePayoutId option * Note: string
 
 type PayoutSignal =
     | PayoutAnswered of PayoutAnswer: Answer<PayoutSight>
@@ -36,9 +43,11 @@ type PayoutSignal =
     /// Stripe could not be asked, or its answer tells nothing.
     | LookUpFailed of Why: Refusal
     | RetryRequested
+    | SettledByHand of Says: PayoutByHand
 
 type PayoutRefusal =
-    | NotRetryable
+    /// An operator decides only what Veza cannot find out.
+    | NotInDoubt
     /// Stripe names another payout than the one we know: money may have moved twice.
     | AnotherPayoutExists
 
@@ -102,6 +111,15 @@ module PayoutWords =
         | Canceled _
         | Failed _ -> status status'
 
+    /// As Stripe spells it.
+    let fact fact =
+        match fact with
+        | IsPending -> "pending"
+        | IsInTransit -> "in_transit"
+        | IsPaid -> "paid"
+        | IsCanceled -> "canceled"
+        | HasFailed _ -> "failed"
+
     let signal signal =
         match signal with
         | PayoutAnswered(Accepted _) -> "payout_accepted"
@@ -112,13 +130,12 @@ module PayoutWords =
         | PayoutSeen [] -> "payout_not_found"
         | PayoutSeen [ _ ] -> "payout_found"
         | PayoutSeen(_ :: _ :: _) -> "several_payouts_found"
-        | PayoutReported { Says = IsPending } -> "payout_pending"
-        | PayoutReported { Says = IsInTransit } -> "payout_in_transit"
-        | PayoutReported { Says = IsPaid } -> "payout_paid"
-        | PayoutReported { Says = IsCanceled } -> "payout_canceled"
-        | PayoutReported { Says = HasFailed _ } -> "payout_failed"
+        | PayoutReported { Says = says } -> "payout_" + fact says
         | LookUpFailed _ -> "look_up_failed"
         | RetryRequested -> "retry_requested"
+        | SettledByHand(PaidByHand _) -> "settled_as_paid"
+        | SettledByHand(CanceledByHand _) -> "settled_as_canceled"
+        | SettledByHand(FailedByHand _) -> "settled_as_failed"
 
 [<CompilationRepresentation(CompilationRepresentationFlags.ModuleSuffix)>]
 module Payout =
@@ -154,7 +171,7 @@ module Payout =
         | IsPending -> Pending(sight.StripeId, now + rules.AskEvery)
         | IsInTransit -> InTransit(sight.StripeId, now + rules.AskEvery)
         | IsPaid -> Paid sight.StripeId
-        | IsCanceled -> Canceled sight.StripeId
+        | IsCanceled -> Canceled(Some sight.StripeId)
         | HasFailed refusal -> Failed(Some sight.StripeId, refusal)
 
     let private heard rules now stripeId sight payout =
@@ -220,6 +237,28 @@ module Payout =
         | InDoubt _, InDoubt _, _ -> before.since
         | _, (Requested _ | InDoubt _), _ -> Some now
 
+    /// Stripe's answer is not known and cannot be found out for now: a look-up has failed, or found nothing certain.
+    let isInDoubt payout =
+        match payout.status with
+        | InDoubt _ -> true
+        | Requested attempt -> not attempt.Move.IsSend && attempt.Waiting.IsForProvider
+        | Pending _
+        | InTransit _
+        | Paid _
+        | Canceled _
+        | Failed _ -> false
+
+    let private settled says payout =
+        if not (isInDoubt payout) then
+            Refused NotInDoubt
+        else
+            match says with
+            | PaidByHand id -> payout |> becomes (Paid id)
+            | CanceledByHand id -> payout |> becomes (Canceled id)
+            | FailedByHand(id, note) ->
+                let refusal = { Cause = OtherCause; Code = "settled_by_operator"; Message = note }
+                payout |> becomes (Failed(id, refusal))
+
     /// The whole life of a payout: every status meets every signal.
     let private step rules now signal payout =
         match payout.status, signal with
@@ -228,24 +267,28 @@ module Payout =
         | (Requested _ | InDoubt _), PayoutReported sight -> payout |> becomes (known rules now sight)
         | Requested attempt, LookUpFailed why ->
             payout |> waits (Requested(Attempt.postponed rules.Trying now attempt)) why
-        | Requested _, RetryRequested -> Refused NotRetryable
+        | Requested _, RetryRequested -> Refused NotInDoubt
+
+        | (Requested _ | InDoubt _ | Pending _ | InTransit _ | Paid _ | Canceled _ | Failed _),
+          SettledByHand says -> payout |> settled says
 
         | InDoubt _, (PayoutAnswered(Accepted sight) | PayoutSeen [ sight ]) ->
             payout |> becomes (known rules now sight)
         | InDoubt _, (PayoutAnswered _ | PayoutSeen _ | LookUpFailed _) -> Unchanged
         | InDoubt attempt, RetryRequested -> payout |> becomes (Requested(Attempt.restarted now attempt))
 
-        | (Pending(id, _) | InTransit(id, _) | Paid id | Canceled id | Failed(Some id, _)),
+        | (Pending(id, _) | InTransit(id, _) | Paid id | Canceled(Some id) | Failed(Some id, _)),
           (PayoutAnswered(Accepted sight) | PayoutSeen [ sight ] | PayoutReported sight) ->
             payout |> heard rules now id sight
-        | Failed(None, _), (PayoutAnswered(Accepted sight) | PayoutSeen [ sight ] | PayoutReported sight) ->
+        | (Failed(None, _) | Canceled None),
+          (PayoutAnswered(Accepted sight) | PayoutSeen [ sight ] | PayoutReported sight) ->
             payout |> becomes (known rules now sight)
         | Pending(id, _), LookUpFailed why -> payout |> waits (Pending(id, now + rules.AskEvery)) why
         | InTransit(id, _), LookUpFailed why -> payout |> waits (InTransit(id, now + rules.AskEvery)) why
         | (Pending _ | InTransit _ | Paid _ | Canceled _ | Failed _), (PayoutAnswered _ | PayoutSeen _) ->
             Unchanged
         | (Paid _ | Canceled _ | Failed _), LookUpFailed _ -> Unchanged
-        | (Pending _ | InTransit _ | Paid _ | Canceled _ | Failed _), RetryRequested -> Refused NotRetryable
+        | (Pending _ | InTransit _ | Paid _ | Canceled _ | Failed _), RetryRequested -> Refused NotInDoubt
 
     let apply rules now signal payout =
         match step rules now signal payout with

@@ -28,4 +28,4 @@ module PayoutReport =
             match Payout.apply rules now (PayoutReported report.Sight) payout with
             | Payouts.Advanced next -> Settled next
             | Payouts.Unchanged -> AlreadyKnown
-            | Payouts.Refused(AnotherPayoutExists | NotRetryable) -> Quarantined AnotherPayout
+            | Payouts.Refused(AnotherPayoutExists | NotInDoubt) -> Quarantined AnotherPayout

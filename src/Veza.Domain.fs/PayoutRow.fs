@@ -82,7 +82,8 @@ module PayoutRow =
         | Pending(id, due)
         | InTransit(id, due) -> named id { row with DueAt = Nullable due }
         | Paid id
-        | Canceled id -> named id row
+        | Canceled(Some id) -> named id row
+        | Canceled None -> row
         | Failed(id, refusal) ->
             failing refusal { row with StripePayoutId = id |> Option.map _.Value |> Option.toObj }
 
@@ -118,7 +119,11 @@ module PayoutRow =
         | "pending", true -> named (fun id -> Pending(id, row.DueAt.Value))
         | "in_transit", true -> named (fun id -> InTransit(id, row.DueAt.Value))
         | "paid", false -> named Paid
-        | "canceled", false -> named Canceled
+        | "canceled", false ->
+            if isNull row.StripePayoutId then
+                Ok(Canceled None)
+            else
+                named (Some >> Canceled)
         | "failed", false ->
             match
                 row.StripePayoutId,

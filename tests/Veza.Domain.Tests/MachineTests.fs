@@ -119,6 +119,9 @@ type Machines =
                     PayoutSeen [ sight IsPaid ]
                     PayoutSignal.LookUpFailed noWord
                     PayoutSignal.RetryRequested
+                    SettledByHand(PaidByHand(po 1))
+                    SettledByHand(CanceledByHand None)
+                    SettledByHand(FailedByHand(None, "nobody has it"))
                 ]
                 |> Gen.map PayoutHears
             ]
@@ -247,6 +250,62 @@ let payouts =
                     livePayout (livePayout known PayoutTaken) (PayoutHears(PayoutSignal.LookUpFailed noWord))
                 Expect.equal (due silent) (now.AddHours 1.) "no answer: later"
         }
+        property "a person settles only what is in doubt" (fun (history: PayoutStep list) ->
+            let payout = tellPayout history
+            for says in [ PaidByHand(po 1); CanceledByHand None; FailedByHand(None, "nobody has it") ] do
+                match Payout.apply trying now (SettledByHand says) payout with
+                | Payouts.Advanced next ->
+                    Expect.isTrue (Payout.isInDoubt payout) "only then"
+                    Expect.isNone (Payout.duty next) "nothing is owed after that"
+                | Payouts.Refused NotInDoubt -> Expect.isFalse (Payout.isInDoubt payout) "or not at all"
+                | outcome -> failtest $"{outcome}")
+        test "Stripe's word on what was settled by hand is heard all the same" {
+            let doubtful = tellPayout [ PayoutTaken; PayoutHears(PayoutSeen [ sight IsPaid; sight IsPaid ]) ]
+            for says in [ CanceledByHand None; FailedByHand(None, "nobody has it") ] do
+                let settled = livePayout doubtful (PayoutHears(SettledByHand says))
+                let told = livePayout settled (PayoutHears(PayoutReported(sight IsPaid)))
+                Expect.equal told.Status (Paid(po 1)) "it was made after all"
+        }
+        test "what a person says is held against what Stripe shows" {
+            let report says amount = {
+                Sight = sight says
+                Amount = amount
+                Currency = "eur"
+                Account = asked.Account.Value
+            }
+            let said ending named = { Ending = ending; Named = named; Note = "seen" }
+            let judge ending named look = PayoutSettlement.judge (said ending named) look asked
+            let one says = Shown [ report says 50_00L ]
+            let seen says = Tell(PayoutSeen [ sight says ])
+            let byHand says = Tell(SettledByHand says)
+            let paid, failed, canceled = Some EndedPaid, Some EndedFailed, Some EndedCanceled
+            for ending, named, look, expected in
+                [
+                    None, None, one IsInTransit, seen IsInTransit
+                    paid, None, one IsPaid, seen IsPaid
+                    failed, Some(po 1), one failure, seen failure
+                    canceled, Some(po 1), one IsCanceled, seen IsCanceled
+                    failed, None, one IsPaid, SaysOtherwise(sight IsPaid)
+                    paid, Some(po 1), one IsInTransit, SaysOtherwise(sight IsInTransit)
+                    canceled, None, one failure, SaysOtherwise(sight failure)
+                    None, Some(po 1), Shown [ report IsPaid 49_00L ], NotThisOne
+                    None, Some(po 2), Shown [], NotThisOne
+                    None,
+                    None,
+                    Shown [ report IsPaid 1L; report IsPaid 2L ],
+                    SeveralShown [ sight IsPaid; sight IsPaid ]
+                    None, None, Shown [], byHand (FailedByHand(None, "seen"))
+                    failed, None, Shown [], byHand (FailedByHand(None, "seen"))
+                    canceled, None, Shown [], byHand (CanceledByHand None)
+                    paid, None, Shown [], NameMissing
+                    None, Some(po 1), Hidden, EndingMissing
+                    paid, None, Hidden, NameMissing
+                    paid, Some(po 1), Hidden, byHand (PaidByHand(po 1))
+                    failed, Some(po 1), Hidden, byHand (FailedByHand(Some(po 1), "seen"))
+                    canceled, None, Hidden, byHand (CanceledByHand None)
+                ] do
+                Expect.equal (judge ending named look) expected $"{ending} {named} {look}"
+        }
         test "told once more what it knows, it waits anew" {
             let later = now.AddMinutes 30.
             let known = tellPayout [ PayoutHears(PayoutReported(sight IsInTransit)) ]
@@ -281,7 +340,7 @@ let payouts =
             for payout in [ asked; tellPayout [ PayoutHears(PayoutReported(sight IsPaid)) ] ] do
                 Expect.equal
                     (Payout.apply trying now PayoutSignal.RetryRequested payout)
-                    (Payouts.Refused NotRetryable)
+                    (Payouts.Refused NotInDoubt)
                     ""
         }
         test "a refusal is final, and said" {

@@ -291,12 +291,27 @@ let tests =
                             }
                     )
                 answer <- 200
-                do! scene.Execute "update webhook_deliveries set due_at = now()"
-                do! Task.Delay 1500
+                let held state =
+                    scene.Until(
+                        $"both to be {state}",
+                        fun () ->
+                            task {
+                                let! log =
+                                    scene.As("operator", "GET", $"{path}/deliveries?state={state}", "")
+                                return (items "data" log.Body).Length = 2
+                            }
+                    )
+                let! missed = scene.Order()
+                do! held "held"
                 Expect.hasLength receiver.Got 1 "nothing is sent to it"
                 let! on = scene.As("operator", "PATCH", path, """{"enabled":true}""")
                 Expect.equal on.Status 200 ""
-                do! scene.Until("the message", fun () -> task { return receiver.Got.Length = 2 })
+                do! held "delivered"
+                let last = receiver.Got |> List.map told |> List.maxBy (number "sequence")
+                Expect.equal
+                    (text "id" (last.GetProperty "data"), text "status" (last.GetProperty "data"))
+                    (missed, "created")
+                    "what happened meanwhile too, as it was then"
             })
         play "what is old and done goes, what is young or waits stays" open' (fun scene ->
             task {

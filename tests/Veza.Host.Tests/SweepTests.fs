@@ -56,6 +56,8 @@ let private body call =
     | "createRefund" -> $$"""{"order_id":"{{nobody}}"}"""
     | "writeOffTransfer"
     | "redirectTransfer"
+    | "settlePayout"
+    | "dismissWebhookEvent"
     | "acknowledgeFinding" -> """{"note":"settled"}"""
     | "updateWebhookEndpoint" -> """{"enabled":true}"""
     | "replayWebhookDeliveries" -> """{"state":"failed"}"""

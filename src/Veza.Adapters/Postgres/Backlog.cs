@@ -46,6 +46,11 @@ public sealed class Backlog(NpgsqlDataSource database)
             union all
             select 'deliveries', 'pending', '', '', count(*), min(due_at), 0
             from webhook_deliveries where state = 'pending' having count(*) > 0
+            union all
+            select 'deliveries', 'held', '', '', count(*), min(m.created_at), 0
+            from webhook_deliveries d join webhook_messages m on m.seq = d.seq
+            join webhook_endpoints e on e.id = d.endpoint_id and e.disabled_reason <> 'switched off'
+            where d.state = 'held' having count(*) > 0
             """
         );
         await using var reader = await command.ExecuteReaderAsync(cancellation);

@@ -15,8 +15,8 @@ sealed class Outbox
         select c.*, $11 from unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) as c
         """;
 
-    const string Wants =
-        "e.enabled and e.event_types && array[w.type, split_part(w.type, '.', 1) || '.*', '*']";
+    /// <summary>An endpoint that is switched off wants it too: it hears of it when it is switched on again.</summary>
+    const string Wants = "e.event_types && array[w.type, split_part(w.type, '.', 1) || '.*', '*']";
 
     static readonly string StepsTold = $"""
         with step as ({Steps} returning seq, entity, entity_id, from_status, to_status, at),
@@ -43,8 +43,9 @@ sealed class Outbox
                 end)::text, w.at
             from changed w where exists (select from webhook_endpoints e where {Wants})
             returning seq, type, created_at)
-        insert into webhook_deliveries (endpoint_id, seq, due_at)
-        select e.id, w.seq, w.created_at from message w join webhook_endpoints e on {Wants}
+        insert into webhook_deliveries (endpoint_id, seq, state, due_at)
+        select e.id, w.seq, case when e.enabled then 'pending' else 'held' end, case when e.enabled then w.created_at end
+        from message w join webhook_endpoints e on {Wants}
         """;
 
     /// <summary>Whether there were endpoints when somebody last looked.</summary>
@@ -68,7 +69,7 @@ sealed class Outbox
             .Text(step => step.Cause.Correlation);
         command.Parameters.Add(Reading.At(now));
         batch.BatchCommands.Add(command);
-        var look = new NpgsqlBatchCommand("select from webhook_endpoints where enabled limit 1");
+        var look = new NpgsqlBatchCommand("select from webhook_endpoints limit 1");
         batch.BatchCommands.Add(look);
         return new Check(this, look, told);
     }

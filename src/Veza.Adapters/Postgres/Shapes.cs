@@ -43,13 +43,14 @@ static class Shapes
             from seller_transfer_reversals where transfer_id = t.id) s
         """;
 
-    public const string History = """
-        (select coalesce(json_agg(json_build_object('from', h.from_status, 'to', h.to_status, 'signal', h.signal,
-            'at', h.at, 'actor', h.actor, 'provider_request_id', h.provider_request_id, 'detail', h.detail,
-            'correlation_id', h.correlation)
-            order by h.seq), '[]')
-        from transitions h where h.entity_id = t.id)
-        """;
+    public static string HistoryOf(string id) =>
+        $"""
+            (select coalesce(json_agg(json_build_object('from', h.from_status, 'to', h.to_status, 'signal', h.signal,
+                'at', h.at, 'actor', h.actor, 'provider_request_id', h.provider_request_id, 'detail', h.detail,
+                'correlation_id', h.correlation)
+                order by h.seq), '[]')
+            from transitions h where h.entity_id = {id})
+            """;
 
     public const string Refund = """
         'id', r.id, 'order_id', r.order_id, 'provider_refund_id', r.provider_refund_id, 'amount', r.amount,

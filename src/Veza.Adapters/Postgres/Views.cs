@@ -27,7 +27,7 @@ public sealed class Views(NpgsqlDataSource database)
     public Task<string?> FindTransfer(Guid id, CancellationToken cancellation) =>
         One(
             $"""
-            select json_build_object({Shapes.Transfer}, 'history', {Shapes.History})::text
+            select json_build_object({Shapes.Transfer}, 'history', {Shapes.HistoryOf("t.id")})::text
             from seller_transfers t {Shapes.TransferSums} where t.id = $1
             """,
             id,
@@ -167,7 +167,7 @@ public sealed class Views(NpgsqlDataSource database)
     ) =>
         Many(
             $"""
-            select t.id, json_build_object({Shapes.Transfer}, 'history', {Shapes.History})::text
+            select t.id, json_build_object({Shapes.Transfer}, 'history', {Shapes.HistoryOf("t.id")})::text
             from seller_transfers t {Shapes.TransferSums}
             """,
             [
@@ -195,7 +195,10 @@ public sealed class Views(NpgsqlDataSource database)
 
     public Task<string?> FindPayout(Guid id, CancellationToken cancellation) =>
         One(
-            $"select json_build_object({Shapes.Payout})::text from payouts p where p.id = $1",
+            $"""
+            select json_build_object({Shapes.Payout}, 'history', {Shapes.HistoryOf("p.id")})::text
+            from payouts p where p.id = $1
+            """,
             id,
             cancellation
         );

@@ -44,6 +44,41 @@ public sealed class WebhookDeliveries(NpgsqlDataSource database, TimeProvider cl
     /// <summary>An endpoint that has not taken anything for so long is switched off.</summary>
     static readonly TimeSpan Patience = TimeSpan.FromDays(5);
 
+    /// <summary>As many as are released at once, so that nobody has to wait for them.</summary>
+    const int MostReleased = 1_000;
+
+    /// <summary>
+    /// What was held while its endpoint was switched off is due, the oldest first, with a fresh ladder; what is pending for
+    /// one that has been switched off since is held. True if there may be more.
+    /// </summary>
+    public async Task<bool> Follow(CancellationToken cancellation)
+    {
+        await using var command = database.CreateCommand(
+            """
+            with turned as (
+                select d.endpoint_id, d.seq, true as goes from webhook_endpoints e
+                cross join lateral (
+                    select h.endpoint_id, h.seq from webhook_deliveries h where h.endpoint_id = e.id and h.state = 'held'
+                    order by h.seq limit $2 for update skip locked) d
+                where e.enabled
+                union all
+                select d.endpoint_id, d.seq, false from webhook_endpoints e
+                cross join lateral (
+                    select h.endpoint_id, h.seq from webhook_deliveries h
+                    where h.endpoint_id = e.id and h.state = 'pending'
+                    order by h.seq limit $2 for update skip locked) d
+                where not e.enabled)
+            update webhook_deliveries d
+            set state = case when t.goes then 'pending' else 'held' end, attempts = 0,
+                due_at = case when t.goes then $1::timestamptz end
+            from turned t where d.endpoint_id = t.endpoint_id and d.seq = t.seq
+            """
+        );
+        command.Parameters.Add(Reading.At(clock.GetUtcNow()));
+        command.Parameters.AddWithValue(MostReleased);
+        return await command.ExecuteNonQueryAsync(cancellation) >= MostReleased;
+    }
+
     /// <summary>Due ones, oldest first, each for one worker at a time for the length of the lease.</summary>
     public async Task<IReadOnlyList<DueDelivery>> Claim(
         int most,

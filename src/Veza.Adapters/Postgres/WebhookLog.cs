@@ -12,12 +12,13 @@ public sealed record WebhookFilter(
 );
 
 /// <summary>The webhooks as they came, for those who look after them.</summary>
-public sealed class WebhookLog(NpgsqlDataSource database)
+public sealed class WebhookLog(NpgsqlDataSource database, TimeProvider clock)
 {
     const string Columns = """
         'id', seq, 'provider', provider, 'event_id', event_id, 'type', type, 'object_id', object_id, 'state', state,
         'reason', reason, 'source', source, 'received_at', received_at, 'processed_at', processed_at,
-        'replays', replays, 'replayed_by', replayed_by
+        'replays', replays, 'replayed_by', replayed_by,
+        'dismissed_by', dismissed_by, 'dismissed_note', dismissed_note, 'dismissed_at', dismissed_at
         """;
 
     const string Matches = """
@@ -85,7 +86,7 @@ public sealed class WebhookLog(NpgsqlDataSource database)
 
     /// <summary>
     /// What had no effect waits to be processed again, as if it had just come. What had one is left alone: hearing it
-    /// again would change nothing.
+    /// again would change nothing. What a person has closed is replayed only where it is asked for by name.
     /// </summary>
     public async Task<int> Replay(WebhookFilter filter, string actor, CancellationToken cancellation)
     {
@@ -100,7 +101,29 @@ public sealed class WebhookLog(NpgsqlDataSource database)
         return await command.ExecuteNonQueryAsync(cancellation);
     }
 
-    const string Replayable = "state in ('parked', 'quarantined', 'poisoned', 'ignored')";
+    const string Replayable = """
+        (state in ('parked', 'quarantined', 'poisoned', 'ignored')
+            or (state = 'dismissed' and ($1::bigint is not null or $3::text is not null)))
+        """;
+
+    /// <summary>
+    /// A person has settled what it tells of: it waits for nobody any more, and is kept. False if it does not wait for a
+    /// person, or there is none.
+    /// </summary>
+    public async Task<bool> Dismiss(long id, string actor, string note, CancellationToken cancellation)
+    {
+        await using var command = database.CreateCommand(
+            """
+            update webhook_events set state = 'dismissed', dismissed_by = $2, dismissed_note = $3, dismissed_at = $4
+            where seq = $1 and state in ('parked', 'quarantined', 'poisoned')
+            """
+        );
+        command.Parameters.AddWithValue(id);
+        command.Parameters.AddWithValue(actor);
+        command.Parameters.AddWithValue(note);
+        command.Parameters.Add(Reading.At(clock.GetUtcNow()));
+        return await command.ExecuteNonQueryAsync(cancellation) > 0;
+    }
 
     static void Add(NpgsqlCommand command, WebhookFilter filter)
     {

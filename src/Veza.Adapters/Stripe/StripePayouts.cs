@@ -19,12 +19,13 @@ public sealed class StripePayouts(StripeClient stripe)
             sendPayout: key => Send(payout, key, cancellation),
             findPayout: _ =>
                 LookUp(
-                    async () => PayoutSignal.NewPayoutSeen([.. await Find(payout, cancellation)]),
+                    async () =>
+                        PayoutSignal.NewPayoutSeen([.. (await Find(payout, cancellation)).Select(SightOf)]),
                     cancellation
                 ),
             askAbout: id =>
                 LookUp(
-                    async () => PayoutSignal.NewPayoutReported(await Ask(payout, id, cancellation)),
+                    async () => PayoutSignal.NewPayoutReported(SightOf(await Get(payout, id, cancellation))),
                     cancellation
                 )
         );
@@ -66,10 +67,38 @@ public sealed class StripePayouts(StripeClient stripe)
         }
     }
 
-    async Task<List<PayoutSight>> Find(Payout payout, CancellationToken cancellation)
+    /// <summary>What Stripe shows to a person's word: the payout that they name, or all that were made with our id.</summary>
+    /// <exception cref="StripeException">No answer; another time.</exception>
+    public async Task<PayoutLook> Look(Payout payout, StripePayoutId? named, CancellationToken cancellation)
+    {
+        try
+        {
+            var found = named is null
+                ? await Find(payout, cancellation)
+                : [await Get(payout, named, cancellation)];
+            return PayoutLook.NewShown([
+                .. found.Select(shown => new PayoutReport(
+                    SightOf(shown),
+                    shown.Amount,
+                    shown.Currency,
+                    payout.Account.Value
+                )),
+            ]);
+        }
+        catch (StripeException error) when (StripeAnswers.IsMissing(error))
+        {
+            return PayoutLook.NewShown([]);
+        }
+        catch (StripeException error) when ((int)error.HttpStatusCode is 401 or 403)
+        {
+            return PayoutLook.Hidden;
+        }
+    }
+
+    async Task<List<global::Stripe.Payout>> Find(Payout payout, CancellationToken cancellation)
     {
         var since = payout.ToRow().FirstSentAt ?? DateTimeOffset.UnixEpoch.AddHours(1);
-        var found = new List<PayoutSight>();
+        var found = new List<global::Stripe.Payout>();
         await foreach (
             var candidate in stripe.V1.Payouts.ListAutoPagingAsync(
                 new PayoutListOptions
@@ -85,21 +114,15 @@ public sealed class StripePayouts(StripeClient stripe)
         {
             if (candidate.Metadata?.GetValueOrDefault(PayoutKey) == payout.Id.Value.ToString("D"))
             {
-                found.Add(SightOf(candidate));
+                found.Add(candidate);
             }
         }
 
         return found;
     }
 
-    async Task<PayoutSight> Ask(Payout payout, StripePayoutId id, CancellationToken cancellation) =>
-        SightOf(
-            await stripe.V1.Payouts.GetAsync(
-                id.Value,
-                requestOptions: On(payout),
-                cancellationToken: cancellation
-            )
-        );
+    Task<global::Stripe.Payout> Get(Payout payout, StripePayoutId id, CancellationToken cancellation) =>
+        stripe.V1.Payouts.GetAsync(id.Value, requestOptions: On(payout), cancellationToken: cancellation);
 
     static async Task<PayoutHeard> LookUp(Func<Task<PayoutSignal>> look, CancellationToken cancellation)
     {

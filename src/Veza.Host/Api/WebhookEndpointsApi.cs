@@ -11,7 +11,7 @@ static class WebhookEndpointsApi
 {
     const string Root = "/api/v1/webhook-endpoints";
 
-    static readonly IReadOnlyList<string> States = ["pending", "delivered", "failed"];
+    static readonly IReadOnlyList<string> States = ["pending", "delivered", "failed", "held"];
 
     public static void Map(IEndpointRouteBuilder routes)
     {

@@ -19,6 +19,7 @@ static class WebhookEventsApi
         "parked",
         "quarantined",
         "poisoned",
+        "dismissed",
     ];
 
     public static void Map(IEndpointRouteBuilder routes)
@@ -26,6 +27,7 @@ static class WebhookEventsApi
         routes.MapGet("/api/v1/admin/webhook-events", List).Needs(Role.Read);
         routes.MapGet("/api/v1/admin/webhook-events/{id:long}", Get).Needs(Role.Read);
         routes.MapPost("/api/v1/admin/webhook-events/{id:long}/replay", ReplayOne).Needs(Role.Operator);
+        routes.MapPost("/api/v1/admin/webhook-events/{id:long}/dismiss", Dismiss).Needs(Role.Operator);
         routes.MapPost("/api/v1/admin/webhook-events/replay", ReplayMany).Needs(Role.Operator);
     }
 
@@ -78,8 +80,7 @@ static class WebhookEventsApi
         wakes.Inbox.Tap();
         var after = await log.Find(id, cancellation);
         context.Changed(found, after);
-        using var document = JsonDocument.Parse(found);
-        var state = document.RootElement.GetProperty("state").GetString();
+        var state = StateOf(found);
         return replayed > 0
             ? Requests.JsonOr404(after, "webhook event")
             : Problem.Of(
@@ -88,6 +89,48 @@ static class WebhookEventsApi
                 $"The event is {state}: only what had no effect can be heard again.",
                 more: ("event_state", state)
             );
+    }
+
+    static async Task<IResult> Dismiss(
+        long id,
+        HttpContext context,
+        WebhookLog log,
+        CancellationToken cancellation
+    )
+    {
+        var fields = await context.Request.ReadOptionalFields(cancellation);
+        var note = fields.Text("note", 1000);
+        fields.RefuseOthers();
+        if (fields.Errors.Count > 0)
+        {
+            return Problem.Invalid(fields.Errors);
+        }
+
+        if (await log.Find(id, cancellation) is not { } found)
+        {
+            return Problem.NotFound("webhook event");
+        }
+
+        if (await log.Dismiss(id, context.Caller().Actor, note, cancellation))
+        {
+            var after = await log.Find(id, cancellation);
+            context.Changed(found, after);
+            return Requests.JsonOr404(after, "webhook event");
+        }
+
+        var state = StateOf((await log.Find(id, cancellation))!);
+        return Problem.Of(
+            409,
+            "event_not_dismissible",
+            $"The event is {state}: only one that waits for a person can be dismissed.",
+            more: ("event_state", state)
+        );
+    }
+
+    static string? StateOf(string found)
+    {
+        using var document = JsonDocument.Parse(found);
+        return document.RootElement.GetProperty("state").GetString();
     }
 
     static async Task<IResult> ReplayMany(

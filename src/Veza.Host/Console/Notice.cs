@@ -16,6 +16,7 @@ sealed record Notice(string Text, string Tone)
             "You have asked to process the webhook again. If it has no effect again, it comes back here.",
             "good"
         ),
+        ["dismissed"] = new("You have closed the webhook.", "good"),
         ["resolved"] = new("You have marked the difference as resolved.", "good"),
         ["overtaken"] = new(
             "Nothing was done: it has changed since you opened the page. What you see now is how it stands.",

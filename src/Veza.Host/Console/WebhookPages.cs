@@ -13,6 +13,7 @@ static class WebhookPages
     {
         app.MapGet("/console/webhooks", Events).ForLooking();
         app.MapPost("/console/webhooks/{id:long}/replay", Replay).ForActing();
+        app.MapPost("/console/webhooks/{id:long}/dismiss", Dismiss).ForActing();
     }
 
     static async Task<IResult> Events(WebhookLog log, CancellationToken cancellation) =>
@@ -32,6 +33,25 @@ static class WebhookPages
         var replayed = await log.Replay(new WebhookFilter(id), context.User.Actor(), cancellation);
         wakes.Inbox.Tap();
         Notice.Leave(context, replayed > 0 ? "replay_requested" : "overtaken");
+        return Results.Redirect("/console/webhooks");
+    }
+
+    static async Task<IResult> Dismiss(
+        long id,
+        [FromForm] string? note,
+        HttpContext context,
+        WebhookLog log,
+        CancellationToken cancellation
+    )
+    {
+        var why = OperatorNote.Read(note);
+        var isDone = why is not null && await log.Dismiss(id, context.User.Actor(), why, cancellation);
+        Notice.Leave(
+            context,
+            isDone ? "dismissed"
+                : why is null ? "note_invalid"
+                : "overtaken"
+        );
         return Results.Redirect("/console/webhooks");
     }
 }

@@ -6,6 +6,19 @@ using Veza.Host.Workers;
 
 namespace Veza.Host.Settling;
 
+/// <summary>What became of what an operator said of a payout.</summary>
+abstract record PayoutTold
+{
+    public sealed record Done : PayoutTold;
+
+    public sealed record NoSuchPayout : PayoutTold;
+
+    public sealed record NotInDoubt(string PayoutStatus) : PayoutTold;
+
+    /// <summary>What was said is not enough, or not what Stripe shows; nothing was done.</summary>
+    public sealed record Unsettled(PayoutVerdict Verdict) : PayoutTold;
+}
+
 /// <summary>
 /// Pays sellers' Stripe balances out. What is asked for is on disk before Stripe hears of it; what has no answer is asked
 /// again under the same key, and looked up when the key is too old.
@@ -17,6 +30,7 @@ sealed partial class PayoutDesk(
     StripePayouts stripe,
     ObservationDesk observations,
     LeaseKeeper leases,
+    Wakes wakes,
     TimeProvider clock,
     ILogger<PayoutDesk> log
 )
@@ -71,6 +85,63 @@ sealed partial class PayoutDesk(
     /// <summary>What Stripe says of a payout, whoever asked.</summary>
     public Task<Conclusion> Observe(SeenPayout seen, Cause cause, CancellationToken cancellation) =>
         observations.Settle(new Observation.OfPayout(seen, cause), cancellation);
+
+    /// <summary>Looked up once more, and asked for under a new key if Stripe has none.</summary>
+    public Task<PayoutTold> Retry(Guid id, string actor, string? note, CancellationToken cancellation) =>
+        Tell(id, PayoutSignal.RetryRequested, new Cause(actor, Detail: note), cancellation);
+
+    /// <summary>A person knows what became of it. Stripe is asked first, and its word counts where it gives one.</summary>
+    /// <exception cref="Stripe.StripeException">Stripe does not answer.</exception>
+    public async Task<PayoutTold> Settle(
+        Guid id,
+        PayoutSaid said,
+        string actor,
+        CancellationToken cancellation
+    )
+    {
+        if (await Stored(id, cancellation) is not { } payout)
+        {
+            return new PayoutTold.NoSuchPayout();
+        }
+
+        if (!payout.IsInDoubt())
+        {
+            return new PayoutTold.NotInDoubt(payout.Status.Shown());
+        }
+
+        var verdict = payout.Judge(said, await stripe.Look(payout, said.Named?.Value, cancellation));
+        return verdict is PayoutVerdict.Tell tell
+            ? await Tell(id, tell.Signal, new Cause(actor, Detail: said.Note), cancellation)
+            : new PayoutTold.Unsettled(verdict);
+    }
+
+    Task<PayoutTold> Tell(Guid id, PayoutSignal signal, Cause cause, CancellationToken cancellation) =>
+        conflicts.DecideAgain(async () =>
+        {
+            await using var session = await store.Begin(cancellation);
+            if (!(await session.Payouts([id], cancellation)).TryGetValue(id, out var stored))
+            {
+                return new PayoutTold.NoSuchPayout();
+            }
+
+            var now = clock.GetUtcNow();
+            return await stored
+                .Value.Apply(settings.PayoutRules, now, signal)
+                .Match<Task<PayoutTold>>(
+                    advanced: async next =>
+                    {
+                        var changes = new Changes();
+                        changes.Save(stored, next, signal.Word(), cause);
+                        await session.Write(changes, now, cancellation);
+                        await session.Commit(cancellation);
+                        wakes.Payouts.Tap();
+                        return new PayoutTold.Done();
+                    },
+                    unchanged: () => Task.FromResult<PayoutTold>(new PayoutTold.Done()),
+                    refused: _ =>
+                        Task.FromResult<PayoutTold>(new PayoutTold.NotInDoubt(stored.Value.Status.Shown()))
+                );
+        });
 
     async Task Move(Versioned<Payout> taken, string actor, CancellationToken cancellation)
     {

@@ -32,6 +32,11 @@ sealed partial class DeliveryWorker(
 
     async Task DeliverAll(CancellationToken stopping)
     {
+        while (await deliveries.Follow(stopping))
+        {
+            // There may be more.
+        }
+
         IReadOnlyList<DueDelivery> due;
         do
         {
