@@ -64,6 +64,21 @@ let tests =
             ]
             none foreign "the domain is pure"
         }
+        test "an alarm is as urgent to Prometheus as its page says" {
+            let rules = File.ReadAllText(Path.Combine(root, "deploy", "prometheus", "veza.rules.yml"))
+            let named word =
+                let found = Regex.Match(rules, @"eq \$labels\.alarm ([^}]*)}}" + word)
+                Regex.Matches(found.Groups[1].Value, "[a-z_]+") |> Seq.map _.Value |> set
+            let pages, warnings = named "page", named "warning"
+            for alarm in Alarm.every |> List.map Alarm.word do
+                let page = File.ReadAllText(Path.Combine(root, "docs", "runbooks", alarm + ".md"))
+                let urgency = Regex.Match(page, @"\*\*urgency\*\* (\w+)").Groups[1].Value
+                let severity =
+                    if pages.Contains alarm then "page"
+                    elif warnings.Contains alarm then "warning"
+                    else "notice"
+                Expect.equal severity urgency alarm
+        }
         test "every alarm has a page that says what to do" {
             let runbooks = Path.Combine(root, "docs", "runbooks")
             let contents = File.ReadAllText(Path.Combine(runbooks, "README.md"))

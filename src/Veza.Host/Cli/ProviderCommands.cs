@@ -61,7 +61,7 @@ static class ProviderCommands
         }
 
         System.Console.Error.WriteLine(
-            $"--since '{text}' is not a past date such as 2026-11-01 or time such as 2026-11-01T12:00:00Z or 2026-11-01T14:00:00+02:00."
+            $"--since '{text}' is not a past date such as 2026-11-01, or a time such as 2026-11-01T14:00:00+02:00."
         );
         return false;
     }

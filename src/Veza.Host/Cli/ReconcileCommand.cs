@@ -25,7 +25,7 @@ static class ReconcileCommand
         var since = new Option<string?>("--since")
         {
             Description =
-                "Compare what was made or changed since then, a date or a time (in UTC where it names no offset) (default: 30 days ago)",
+                "Compare what was made or changed since then: a date or a time, in UTC without an offset (default: 30 days ago)",
         };
         var json = new Option<bool>("--json") { Description = "Print the report as JSON" };
         var heal = new Option<bool>("--heal")
