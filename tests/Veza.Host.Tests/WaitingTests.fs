@@ -513,7 +513,7 @@ let tests =
                     Expect.isFalse
                         (ringing |> List.exists (fun (word, _, _) -> word = "seller_funds_missing"))
                         "and nobody is called any more"
-                    let euros = balance.Body[0]
+                    let euros = List.head (items "data" balance.Body)
                     Expect.equal
                         (number "debt" euros, number "reversal_pending" euros)
                         (0L, 0L)
