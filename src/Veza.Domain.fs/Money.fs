@@ -13,6 +13,10 @@ type Currency =
         let (Currency(code, _)) = currency
         code
 
+    /// Whether a provider's code for a currency means this one, in whatever case it writes it.
+    member currency.HasCode(code: string) =
+        String.Equals(code, currency.Code, StringComparison.OrdinalIgnoreCase)
+
     /// How many digits stand behind the point: 2 for EUR, 0 for JPY, 3 for KWD.
     member currency.Exponent =
         let (Currency(_, exponent)) = currency

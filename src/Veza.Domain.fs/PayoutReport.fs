@@ -1,7 +1,6 @@
 /// What Stripe says of a payout when nobody has asked.
 namespace Veza.Domain
 
-open System
 open Veza.Domain.Payouts
 
 /// A payout as Stripe describes it. It was made with our id in its metadata.
@@ -14,15 +13,7 @@ module PayoutReport =
             Quarantined DestinationDiffers
         elif report.Amount <> payout.Amount.Minor then
             Quarantined AmountDiffers
-        elif
-            not (
-                String.Equals(
-                    report.Currency,
-                    payout.Amount.Currency.Code,
-                    StringComparison.OrdinalIgnoreCase
-                )
-            )
-        then
+        elif not (payout.Amount.Currency.HasCode report.Currency) then
             Quarantined CurrencyDiffers
         else
             match Payout.apply rules now (PayoutReported report.Sight) payout with

@@ -2,7 +2,6 @@
 /// person's alone only where Stripe has made nothing, or does not show it.
 namespace Veza.Domain.Payouts
 
-open System
 open Veza.Domain
 
 type PayoutEnding =
@@ -52,7 +51,7 @@ module PayoutSettlement =
     let private isOf (payout: Payout) report =
         report.Account = payout.Account.Value
         && report.Amount = payout.Amount.Minor
-        && String.Equals(report.Currency, payout.Amount.Currency.Code, StringComparison.OrdinalIgnoreCase)
+        && payout.Amount.Currency.HasCode report.Currency
 
     let private byHand says = Tell(SettledByHand says)
 

@@ -92,9 +92,6 @@ module Compare =
         else
             differences
 
-    let private sameCode (one: string) (other: string) =
-        String.Equals(one, other, StringComparison.OrdinalIgnoreCase)
-
     /// The same field of both, as a person reads money.
     let private amountDiffers (ours: Money) (theirs: int64) code =
         differs AmountDiffers NeedsOperator (ours.Display()) (Money.Display(theirs, code))
@@ -147,7 +144,7 @@ module Compare =
             | Some _ ->
                 if theirs.Fact.Amount <> ours.Sendable then
                     yield! amountDiffers (money ours.Sendable) theirs.Fact.Amount theirs.Fact.Currency
-                if not (sameCode theirs.Fact.Currency ours.Amount.Currency.Code) then
+                if not (ours.Amount.Currency.HasCode theirs.Fact.Currency) then
                     yield!
                         differs CurrencyDiffers NeedsOperator ours.Amount.Currency.Code theirs.Fact.Currency
                 if theirs.Fact.Destination <> ours.Account.Value then
@@ -166,7 +163,7 @@ module Compare =
             | None when theirs.TransferId = Some ours.Id ->
                 let isProven =
                     theirs.Fact.Amount = ours.Sendable
-                    && sameCode theirs.Fact.Currency ours.Amount.Currency.Code
+                    && ours.Amount.Currency.HasCode theirs.Fact.Currency
                     && theirs.Fact.Destination = ours.Account.Value
                     && not ours.Status.IsCancelled
                 yield!
@@ -204,7 +201,7 @@ module Compare =
                 if theirs.Fact.Amount <> ours.Total then
                     let total = { Minor = ours.Total; Currency = ours.Currency }
                     yield! amountDiffers total theirs.Fact.Amount theirs.Fact.Currency
-                if not (sameCode theirs.Fact.Currency ours.Currency.Code) then
+                if not (ours.Currency.HasCode theirs.Fact.Currency) then
                     yield! differs CurrencyDiffers NeedsOperator ours.Currency.Code theirs.Fact.Currency
             match theirs.HasSucceeded, isPaid ours with
             | true, true -> ()
@@ -229,7 +226,7 @@ module Compare =
             if meaning.IsPaidInFull || meaning.IsPaidInPart then
                 if theirs.Fact.Amount <> ours.Amount.Minor then
                     yield! amountDiffers ours.Amount theirs.Fact.Amount theirs.Fact.Currency
-                if not (sameCode theirs.Fact.Currency ours.Amount.Currency.Code) then
+                if not (ours.Amount.Currency.HasCode theirs.Fact.Currency) then
                     yield!
                         differs CurrencyDiffers NeedsOperator ours.Amount.Currency.Code theirs.Fact.Currency
             elif Deposit.left ours > 0L then
@@ -284,7 +281,7 @@ module Compare =
         unlessYoung (isYoung cutOff line) [
             if theirs.Amount <> ours.Amount.Minor then
                 yield! amountDiffers ours.Amount theirs.Amount theirs.Currency
-            if not (sameCode theirs.Currency ours.Amount.Currency.Code) then
+            if not (ours.Amount.Currency.HasCode theirs.Currency) then
                 yield! differs CurrencyDiffers NeedsOperator ours.Amount.Currency.Code theirs.Currency
             match ours.Status, theirs.Says with
             | (RefundStatus.Pending _ | Submitted _), StillPending
@@ -309,7 +306,7 @@ module Compare =
         unlessYoung (isYoung cutOff line) [
             if theirs.Amount <> ours.Amount.Minor then
                 yield! amountDiffers ours.Amount theirs.Amount theirs.Currency
-            if not (sameCode theirs.Currency ours.Amount.Currency.Code) then
+            if not (ours.Amount.Currency.HasCode theirs.Currency) then
                 yield! differs CurrencyDiffers NeedsOperator ours.Amount.Currency.Code theirs.Currency
             if says <> $"payout_{shown}" then
                 yield! differs StatusDiffers TellTheFact shown says
@@ -337,7 +334,7 @@ module Compare =
         let status, says = DisputeWords.status ours.Status, DisputeWords.ruled theirs.Fact.Ruling
         let isInquiry stage = stage = PreDispute
         unlessYoung (isYoung cutOff line) [
-            if not (sameCode code ours.Amount.Currency.Code) then
+            if not (ours.Amount.Currency.HasCode code) then
                 yield! differs CurrencyDiffers NeedsOperator ours.Amount.Currency.Code code
             elif status <> says then
                 yield! differs StatusDiffers TellTheFact status says

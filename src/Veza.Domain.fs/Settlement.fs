@@ -1,7 +1,6 @@
 /// What one fact from a provider does to everything it concerns: all of it or nothing.
 namespace Veza.Domain
 
-open System
 open Veza.Domain.Ledger
 open Veza.Domain.Licenses
 open Veza.Domain.Orders
@@ -173,7 +172,7 @@ module Settlement =
     let private mismatch (fact: PaymentFact) (order: Order) =
         if not (isNull fact.OrderNamed) && fact.OrderNamed <> order.Id.Value.ToString "D" then
             Some WrongOrder
-        elif not (String.Equals(fact.Currency, order.Currency.Code, StringComparison.OrdinalIgnoreCase)) then
+        elif not (order.Currency.HasCode fact.Currency) then
             Some WrongCurrency
         elif fact.Amount <> order.Total then
             Some WrongAmount
@@ -458,15 +457,7 @@ module Settlement =
             Quarantined PaymentDiffers
         elif report.Amount <> refund.Amount.Minor then
             Quarantined AmountDiffers
-        elif
-            not (
-                String.Equals(
-                    report.Currency,
-                    refund.Amount.Currency.Code,
-                    StringComparison.OrdinalIgnoreCase
-                )
-            )
-        then
+        elif not (refund.Amount.Currency.HasCode report.Currency) then
             Quarantined CurrencyDiffers
         elif source = ByWebhook && Refund.isToBeAsked report.Says refund then
             MustBeAsked

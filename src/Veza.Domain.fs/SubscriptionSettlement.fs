@@ -2,18 +2,14 @@
 /// its refunds and on its disputes, whoever made them. The same for a payment that belongs to nothing.
 namespace Veza.Domain
 
-open System
 open Veza.Domain.Disputes
 open Veza.Domain.Deposits
 open Veza.Domain.Refunds
 open Veza.Domain.Subscriptions
 
 module SubscriptionSettlement =
-    let private sameCode (one: string) (other: string) =
-        String.Equals(one, other, StringComparison.OrdinalIgnoreCase)
-
     let private mismatch (fact: PaymentFact) (subscription: Subscription) =
-        if not (sameCode fact.Currency subscription.Plan.Price.Currency.Code) then
+        if not (subscription.Plan.Price.Currency.HasCode fact.Currency) then
             Some WrongCurrency
         elif fact.Amount <> subscription.Plan.Price.Minor then
             Some WrongAmount
@@ -160,7 +156,7 @@ module SubscriptionSettlement =
             | StillPending -> Waiting
             | HasSucceeded -> Taken
             | HasFailed _ -> NotTaken
-        if not (sameCode report.Currency deposit.Amount.Currency.Code) then
+        if not (deposit.Amount.Currency.HasCode report.Currency) then
             Quarantined CurrencyDiffers
         else
             let withdrawal = { Name = name; Amount = report.Amount; By = ByRefund stand }
@@ -179,7 +175,7 @@ module SubscriptionSettlement =
         (deposit: Deposit)
         subscription
         =
-        if not (sameCode currency deposit.Amount.Currency.Code) then
+        if not (deposit.Amount.Currency.HasCode currency) then
             Quarantined CurrencyDiffers
         else
             let withdrawal = { Name = name; Amount = amount; By = ByDispute fact }

@@ -1,7 +1,6 @@
 /// What Stripe says of a transfer when nobody has asked: in a webhook, its list of events, a reconciliation.
 namespace Veza.Domain
 
-open System
 open Veza.Domain.Transfers
 
 /// A transfer as Stripe describes it. It was made with our id in its metadata.
@@ -24,15 +23,7 @@ module TransferReport =
 
     /// The same fact as Stripe's answer to the request, judged against the frozen intent.
     let heard rules now fact (transfer: Transfer) =
-        if
-            not (
-                String.Equals(
-                    fact.Currency,
-                    transfer.Amount.Currency.Code,
-                    StringComparison.OrdinalIgnoreCase
-                )
-            )
-        then
+        if not (transfer.Amount.Currency.HasCode fact.Currency) then
             Quarantined CurrencyDiffers
         elif fact.Destination <> transfer.Account.Value then
             Quarantined DestinationDiffers

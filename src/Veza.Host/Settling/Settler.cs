@@ -294,7 +294,7 @@ sealed class Settler(Settings settings)
             return new(EventState.Quarantined, Doubtful.PaymentDiffers.Word());
         }
 
-        if (!string.Equals(seen.Currency, order.Value.Currency.Code, StringComparison.OrdinalIgnoreCase))
+        if (!order.Value.Currency.HasCode(seen.Currency))
         {
             return new(EventState.Quarantined, Doubtful.CurrencyDiffers.Word());
         }
