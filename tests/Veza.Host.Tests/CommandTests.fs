@@ -1,8 +1,10 @@
 /// The commands of `veza`, run as a person runs them.
 module Veza.Host.Tests.CommandTests
 
+open System
 open System.Collections.Generic
 open System.Diagnostics
+open System.Threading
 open System.Threading.Tasks
 open Expecto
 open Veza.Host.Tests.CrashTests
@@ -20,9 +22,17 @@ let private start (program: string) (settings: (string * string) list) (argument
             start.Environment[name] <- value
         use command = nonNull (Process.Start start)
         let output = command.StandardOutput.ReadToEndAsync()
-        let! errors = command.StandardError.ReadToEndAsync()
+        let errors = command.StandardError.ReadToEndAsync()
+        // A command that goes on serving where it should have refused fails its test instead of stopping them all.
+        use limit = new CancellationTokenSource(TimeSpan.FromMinutes 2.)
+        try
+            do! command.WaitForExitAsync limit.Token
+        with :? OperationCanceledException ->
+            command.Kill(entireProcessTree = true)
         let! output = output
-        do! command.WaitForExitAsync()
+        let! errors = errors
+        if limit.IsCancellationRequested then
+            failtest $"{arguments} did not end within two minutes: {output}{errors}"
         return command.ExitCode, output, errors
     }
 
@@ -38,9 +48,13 @@ let private settings connectionString = [
     "HYPERSWITCH_WEBHOOK_SECRET", "a_very_secret_webhook_secret"
 ]
 
+/// A listener that nobody holds is collected, and its port is free again.
+let private listeners = List<System.Net.Sockets.TcpListener>()
+
 /// Somebody else's port, until the tests end.
 let private listening () =
     let listener = new System.Net.Sockets.TcpListener(System.Net.IPAddress.Loopback, 0)
+    lock listeners (fun () -> listeners.Add listener)
     listener.Start()
     listener
 
