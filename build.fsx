@@ -179,25 +179,30 @@ Target.create "Bench" (fun _ ->
     dotnet [ "build"; "Veza.sln"; "-nologo"; "-v"; "quiet"; "-c"; "Release" ]
     run (Path.GetFullPath "artifacts/bin/Veza.Bench/release/veza-bench") forProgram)
 
-Target.description "Put a self-contained veza into artifacts/veza/"
-Target.create "Publish" (fun _ ->
-    let runtime = Runtime.InteropServices.RuntimeInformation.RuntimeIdentifier
+/// One file that needs no .NET on the machine.
+let private publish project readyToRun folder =
     dotnet [
         "publish"
-        "src/Veza.Host/Veza.Host.csproj"
+        $"src/{project}/{project}.csproj"
         "-nologo"
         "-v"
         "quiet"
         "-c"
         "Release"
         "-r"
-        runtime
+        Runtime.InteropServices.RuntimeInformation.RuntimeIdentifier
         "--self-contained"
         "-p:PublishSingleFile=true"
-        "-p:PublishReadyToRun=true"
+        $"-p:PublishReadyToRun=%b{readyToRun}"
         "-o"
-        "artifacts/veza"
-    ])
+        folder
+    ]
+
+Target.description "Put a self-contained veza into artifacts/veza/"
+Target.create "Publish" (fun _ -> publish "Veza.Host" true "artifacts/veza")
+
+Target.description "Put a self-contained veza-sandbox into artifacts/veza-sandbox/"
+Target.create "PublishSandbox" (fun _ -> publish "Veza.Sandbox" false "artifacts/veza-sandbox")
 
 /// Licences under which Veza may ship what it is built from.
 let private welcome = set [ "MIT"; "Apache-2.0"; "BSD-2-Clause"; "BSD-3-Clause"; "PostgreSQL"; "MS-PL" ]
@@ -294,6 +299,7 @@ Target.create "Verify" ignore
 "Restore" ==> "Bench" |> ignore
 "Postgres" ==> "Bench" |> ignore
 "Restore" ==> "Publish" |> ignore
+"Restore" ==> "PublishSandbox" |> ignore
 "Build" ==> "Spec" |> ignore
 "Restore" ==> "Simulate" |> ignore
 "Build" ==> "Mutate" |> ignore

@@ -4,10 +4,11 @@ ARG NUGET_FEED=
 ENV NUGET_FEED=${NUGET_FEED} DOTNET_CLI_TELEMETRY_OPTOUT=1
 WORKDIR /source
 COPY . .
-RUN dotnet fsi build.fsx -t Restore \
-    && dotnet publish src/Veza.Sandbox -c Release -r linux-x64 --self-contained -p:PublishSingleFile=true -o /out
+RUN dotnet fsi build.fsx -t PublishSandbox
 
 FROM mcr.microsoft.com/dotnet/runtime-deps:10.0
 USER 1654
-COPY --from=build /out/veza-sandbox /app/veza-sandbox
-ENTRYPOINT ["/app/veza-sandbox", "providers"]
+COPY --from=build /source/artifacts/veza-sandbox/veza-sandbox /app/veza-sandbox
+EXPOSE 5090
+# At all of the container's addresses: its loopback is reached by nobody else.
+ENTRYPOINT ["/app/veza-sandbox", "providers", "--listen", "0.0.0.0"]

@@ -25,7 +25,7 @@ public sealed class StripeBudget : IAsyncDisposable
     readonly TimeProvider clock;
     readonly ITimer timer;
 
-    /// <param name="perSecond">STRIPE_RATE_LIMIT: requests per second of this deployment.</param>
+    /// <param name="perSecond">STRIPE_RATE_LIMIT: requests per second of this process; each host has a budget of its own.</param>
     public StripeBudget(int perSecond, TimeProvider clock)
     {
         this.clock = clock;

@@ -41,11 +41,30 @@ var run = new Command("run", "Runs PostgreSQL, the simulated providers and the h
 run.SetAction(
     (parsed, cancellation) => Commands.Run(parsed.GetRequiredValue(veza), parsed.GetValue(port), cancellation)
 );
+var listen = new Option<string>("--listen")
+{
+    Description = "The address to listen at; 0.0.0.0 in a container",
+    DefaultValueFactory = _ => SandboxServer.Loopback,
+};
+var webhooksTo = new Option<string?>("--webhooks-to")
+{
+    Description = "The Veza that both providers send webhooks to, such as http://127.0.0.1:5080",
+};
 var providers = new Command("providers", "Runs only the simulated Hyperswitch and Stripe until Ctrl-C")
 {
     port,
+    listen,
+    webhooksTo,
 };
-providers.SetAction((parsed, cancellation) => Commands.Providers(parsed.GetValue(port), cancellation));
+providers.SetAction(
+    (parsed, cancellation) =>
+        Commands.Providers(
+            parsed.GetValue(port),
+            parsed.GetValue(listen)!,
+            parsed.GetValue(webhooksTo),
+            cancellation
+        )
+);
 
 var minutes = new Option<double>("--minutes")
 {
@@ -137,6 +156,9 @@ static class Commands
         ["RECONCILE_GRACE"] = "3s",
     };
 
+    /// <summary>Where somebody tries Veza, the system that webhooks go to stands on the same machine.</summary>
+    static readonly Dictionary<string, string> Tried = new() { ["WEBHOOK_ALLOW_PRIVATE_TARGETS"] = "true" };
+
     public static async Task<int> Chaos(
         string veza,
         TimeSpan length,
@@ -195,7 +217,7 @@ static class Commands
     {
         await using var stage = await Stage.Raise(
             veza,
-            new Dictionary<string, string> { ["VEZA_URLS"] = "http://127.0.0.1:5080" },
+            new Dictionary<string, string>(Tried) { ["VEZA_URLS"] = "http://127.0.0.1:5080" },
             port,
             cancellation
         );
@@ -212,15 +234,36 @@ static class Commands
         return 0;
     }
 
-    public static async Task<int> Providers(int port, CancellationToken cancellation)
+    public static async Task<int> Providers(
+        int port,
+        string listen,
+        string? webhooksTo,
+        CancellationToken cancellation
+    )
     {
-        await using var providers = await SandboxServer.Start(port, cancellation);
+        if (webhooksTo is not null && !IsWebAddress(webhooksTo))
+        {
+            throw new InvalidOperationException(
+                $"--webhooks-to must be an http:// or https:// address, and is '{webhooksTo}'."
+            );
+        }
+
+        await using var providers = await SandboxServer.Start(port, cancellation, listen);
+        if (webhooksTo is not null)
+        {
+            providers.World.Wiring.SendTo(webhooksTo);
+            Console.WriteLine($"webhooks to {webhooksTo}");
+        }
+
         Console.WriteLine($"Hyperswitch {providers.HyperswitchUrl}");
         Console.WriteLine($"Stripe      {providers.StripeUrl}");
         Console.WriteLine($"control     {providers.Address}/control");
         await UntilCancelled(cancellation);
         return 0;
     }
+
+    static bool IsWebAddress(string text) =>
+        Uri.TryCreate(text, UriKind.Absolute, out var address) && address.Scheme is ("http" or "https");
 
     static async Task UntilCancelled(CancellationToken cancellation)
     {

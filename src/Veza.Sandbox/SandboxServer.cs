@@ -1,3 +1,4 @@
+using System.Net;
 using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Hosting.Server.Features;
 using Veza.Sandbox.Control;
@@ -6,7 +7,7 @@ using Veza.Sandbox.Stripe;
 
 namespace Veza.Sandbox;
 
-/// <summary>Both simulated providers and their control API on one loopback port.</summary>
+/// <summary>Both simulated providers and their control API on one port, of loopback where nothing else is asked for.</summary>
 public sealed class SandboxServer : IAsyncDisposable
 {
     readonly WebApplication app;
@@ -30,12 +31,24 @@ public sealed class SandboxServer : IAsyncDisposable
 
     public string StripeUrl => Address + "/stripe";
 
+    public const string Loopback = "127.0.0.1";
+
     /// <param name="port">0: any free one.</param>
+    /// <param name="listen">The address; another than loopback is for a container, whose loopback nobody else reaches.</param>
     /// <exception cref="InvalidOperationException">It cannot listen there.</exception>
-    public static async Task<SandboxServer> Start(int port, CancellationToken cancellation)
+    public static async Task<SandboxServer> Start(
+        int port,
+        CancellationToken cancellation,
+        string listen = Loopback
+    )
     {
+        if (!IPAddress.TryParse(listen, out var address))
+        {
+            throw new InvalidOperationException($"--listen must be an IP address, and is '{listen}'.");
+        }
+
         var builder = WebApplication.CreateSlimBuilder();
-        builder.WebHost.UseUrls($"http://127.0.0.1:{port}");
+        builder.WebHost.UseUrls($"http://{new IPEndPoint(address, port)}");
         builder.Logging.ClearProviders();
         var world = new Simulation();
         var app = builder.Build();

@@ -11,6 +11,16 @@ public sealed class Wiring
     public string HyperswitchSecret { get; set; } = "hyperswitch-sandbox-secret";
     public string? StripeTarget { get; set; }
     public string StripeSecret { get; set; } = "whsec_sandbox";
+
+    /// <summary>Both providers' webhooks go to this Veza.</summary>
+    public void SendTo(string veza) => SendTo(veza, veza);
+
+    /// <summary>Each provider's webhooks go to another host of one deployment.</summary>
+    public void SendTo(string hyperswitchTo, string stripeTo)
+    {
+        HyperswitchTarget = hyperswitchTo.TrimEnd('/') + "/webhooks/hyperswitch";
+        StripeTarget = stripeTo.TrimEnd('/') + "/webhooks/stripe";
+    }
 }
 
 /// <summary>

@@ -52,6 +52,26 @@ let private changes (scene: Scene) (account: string) (role: string) =
 [<Tests>]
 let tests =
     testList "audit" [
+        play "a body is read as JSON and its note kept, also where curl calls it a form" [] (fun scene ->
+            task {
+                scene.World.Faults.Add refusing
+                let! order = scene.PaidOrder()
+                do! scene.TransfersAre(order, "permanently_failed")
+                let! transfers = scene.Transfers order
+                let path = $"""/api/v1/admin/transfers/{text "id" transfers.Head}/write-off"""
+                use request = new System.Net.Http.HttpRequestMessage(System.Net.Http.HttpMethod.Post, path)
+                request.Headers.Add("Authorization", "Bearer " + scene.Key "operator")
+                request.Content <-
+                    new System.Net.Http.StringContent(
+                        """{"note":"paid by bank transfer"}""",
+                        System.Text.Encoding.UTF8,
+                        "application/x-www-form-urlencoded"
+                    )
+                use! response = scene.Http.SendAsync request
+                Expect.equal (int response.StatusCode) 200 "curl's own Content-Type"
+                let! entries = audit scene "?action=transfer.write_off"
+                Expect.equal (entries |> List.map (text "note")) [ "paid by bank transfer" ] ""
+            })
         play "a read key reads everything and acts on nothing" [] (fun scene ->
             task {
                 do! scene.Seller "ada"

@@ -9,7 +9,7 @@ open System.Threading.Tasks
 open Expecto
 open Veza.Host.Tests.CrashTests
 
-let private start (program: string) (settings: (string * string) list) (arguments: string list) =
+let start (program: string) (settings: (string * string) list) (arguments: string list) =
     task {
         let start =
             ProcessStartInfo(
@@ -38,7 +38,7 @@ let private start (program: string) (settings: (string * string) list) (argument
 
 let veza settings arguments = start program settings arguments
 
-let private sandbox = program.Replace("Veza.Host", "Veza.Sandbox").Replace("/veza", "/veza-sandbox")
+let sandbox = program.Replace("Veza.Host", "Veza.Sandbox").Replace("/veza", "/veza-sandbox")
 
 let private settings connectionString = [
     "DATABASE_URL", connectionString

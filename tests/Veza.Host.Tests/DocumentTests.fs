@@ -120,7 +120,7 @@ let private broken (before: OpenApiDocument) (after: OpenApiDocument) =
 /// A list is `{data, has_more, next_cursor}` everywhere, the contract says: this one was a bare array.
 let private mended = [ "GET /api/v1/sellers/{seller_id}/balance 200 is no Array any more" ]
 
-let private references = [
+let references = [
     let names = string (AppContext.GetData "TRUSTED_PLATFORM_ASSEMBLIES")
     for path in names.Split Path.PathSeparator -> MetadataReference.CreateFromFile path :> MetadataReference
 ]

@@ -46,7 +46,7 @@ let private kinds (events: (string * JsonElement) list) = [
 ]
 
 /// Somebody's system that takes webhooks, and answers as it is told to.
-type private Receiver(answer: unit -> int) =
+type Receiver(answer: unit -> int) =
     let got = ConcurrentQueue<string * string * string * string>()
     let app =
         let builder = WebApplication.CreateSlimBuilder()

@@ -103,8 +103,7 @@ type Scene
                 keys <- keys |> Map.add (ApiKeys.Word role) key
             do! app.StartAsync()
             let address = Seq.head app.Urls
-            wiring.HyperswitchTarget <- address + "/webhooks/hyperswitch"
-            wiring.StripeTarget <- address + "/webhooks/stripe"
+            wiring.SendTo address
             return new Scene(app, sandbox, connectionString, address, keys)
         }
 

@@ -58,6 +58,8 @@ static class Auditing
 /// </summary>
 sealed partial class AuditGate(RequestDelegate next, AuditLog audit, ILogger<AuditGate> log)
 {
+    const string Console = "console";
+
     public async Task Invoke(HttpContext context)
     {
         if (await Asked(context) is not { } entry)
@@ -134,7 +136,8 @@ sealed partial class AuditGate(RequestDelegate next, AuditLog audit, ILogger<Aud
 
         var (action, about) = Deeds.Of(method, endpoint.RoutePattern.RawText!);
         var id = context.Request.RouteValues.Values.FirstOrDefault()?.ToString();
-        return new(who.Actor, who.Role, who.Via, action, about, id, await NoteOf(context.Request));
+        var note = who.Via == Console ? await NoteOfForm(context.Request) : await NoteOfJson(context.Request);
+        return new(who.Actor, who.Role, who.Via, action, about, id, note);
     }
 
     static (string Actor, string Role, string Via)? Who(HttpContext context, RouteEndpoint endpoint)
@@ -149,18 +152,21 @@ sealed partial class AuditGate(RequestDelegate next, AuditLog audit, ILogger<Aud
 
         var user = context.User;
         return user.Identity is { IsAuthenticated: true, Name: { } name }
-            ? ($"key:{name}", user.FindFirstValue(ClaimTypes.Role)!, "console")
+            ? ($"key:{name}", user.FindFirstValue(ClaimTypes.Role)!, Console)
             : null;
     }
 
-    /// <summary>Null where there is none that can be read; whether it had to be there is the call's own matter.</summary>
-    static async Task<string?> NoteOf(HttpRequest request)
-    {
-        if (request.HasFormContentType)
-        {
-            return Clean((await request.ReadFormAsync(request.HttpContext.RequestAborted))["note"]);
-        }
+    static async Task<string?> NoteOfForm(HttpRequest request) =>
+        request.HasFormContentType
+            ? Clean((await request.ReadFormAsync(request.HttpContext.RequestAborted))["note"])
+            : null;
 
+    /// <summary>
+    /// Null where there is none that can be read; whether it had to be there is the call's own matter. A body of the API is
+    /// JSON whatever its Content-Type says: curl calls everything a form.
+    /// </summary>
+    static async Task<string?> NoteOfJson(HttpRequest request)
+    {
         request.EnableBuffering();
         try
         {

@@ -50,6 +50,16 @@ static class Statuses
 
     public static readonly IReadOnlyList<string> Dispute = ["open", "won", "lost"];
 
+    public static readonly IReadOnlyList<string> Deposit =
+    [
+        "to_confirm",
+        "adopted",
+        "earned",
+        "cleared",
+        "returning",
+        "held",
+    ];
+
     /// <summary>Such as <c>transfer.reversed</c>, each thing's own <c>transfer.*</c>, and <c>*</c> for all.</summary>
     public static readonly IReadOnlySet<string> EventTypes = new (
         string Entity,
@@ -63,6 +73,7 @@ static class Statuses
         ("payout", Payout),
         ("subscription", Subscription),
         ("dispute", Dispute),
+        ("deposit", Deposit),
     }
         .SelectMany(entity => entity.Words.Prepend("*").Select(word => $"{entity.Entity}.{word}"))
         .Append("*")

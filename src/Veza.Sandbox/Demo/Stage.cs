@@ -84,8 +84,7 @@ public sealed class Stage : IAsyncDisposable
             cancellation
         );
         await Task.WhenAll(Hosts.Select(host => host.Start(cancellation)));
-        Providers.World.Wiring.HyperswitchTarget = Veza.Address + "/webhooks/hyperswitch";
-        Providers.World.Wiring.StripeTarget = Hosts[^1].Address + "/webhooks/stripe";
+        Providers.World.Wiring.SendTo(Veza.Address, Hosts[^1].Address);
     }
 
     public async ValueTask DisposeAsync()
