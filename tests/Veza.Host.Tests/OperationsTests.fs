@@ -2,11 +2,15 @@
 module Veza.Host.Tests.OperationsTests
 
 open System
+open System.Collections.Concurrent
 open System.Net.Http
 open System.Threading
 open System.Threading.Tasks
 open Expecto
+open Microsoft.AspNetCore.Builder
+open Microsoft.AspNetCore.Http
 open Microsoft.Extensions.DependencyInjection
+open Microsoft.Extensions.Logging
 open Veza.Host.Cli
 open Veza.Host.Tests.Scene
 open Veza.Host.Workers
@@ -29,6 +33,30 @@ let private bare (scene: Scene) (path: string) (headers: (string * string) list)
             | true, NonNull values -> String.Join(",", values)
             | _ -> ""
         return int response.StatusCode, header, body
+    }
+
+let private callIsCorrelated () =
+    task {
+        let heard = ConcurrentQueue<string>()
+        let builder = WebApplication.CreateSlimBuilder()
+        builder.Logging.ClearProviders() |> ignore
+        use provider = builder.Build()
+        provider.Urls.Add "http://127.0.0.1:0"
+        provider.Run(fun context ->
+            heard.Enqueue(string context.Request.Headers["X-Correlation-Id"])
+            context.Response.StatusCode <- 500
+            Task.CompletedTask)
+        do! provider.StartAsync()
+        use! scene = Scene.Open [ "HYPERSWITCH_BASE_URL", Seq.head provider.Urls ]
+        let! order = scene.Order()
+        let! _ =
+            scene.Send(
+                "POST",
+                "/api/v1/payments",
+                $$"""{"order_id":"{{order}}"}""",
+                [ "Authorization", "Bearer " + scene.Key "service"; "X-Request-Id", "shop-7:payment" ]
+            )
+        Expect.contains heard "shop-7:payment" "as X-Correlation-Id"
     }
 
 [<Tests>]
@@ -71,33 +99,41 @@ let tests =
                 do! check.WaitForExitAsync()
                 Expect.equal check.ExitCode 0 "promtool check rules"
         }
-        play "one id goes from the call to the provider, the history and the ledger" [] (fun scene ->
-            task {
-                let! order = scene.SettledOrder()
-                let! answer =
-                    scene.Send(
-                        "POST",
-                        "/api/v1/refunds",
-                        $$"""{"order_id":"{{order}}"}""",
-                        [ "Authorization", "Bearer " + scene.Key "service"; "X-Request-Id", "shop-7:refund" ]
-                    )
-                Expect.equal answer.Status 201 ""
-                do! scene.TransfersAre(order, "reversed")
-                let! steps =
-                    scene.Scalar<int64>
-                        "select count(*) from transitions where correlation = 'shop-7:refund' and entity = 'refund'"
-                Expect.isGreaterThan steps 0L "the refund's own steps"
-                let! webhooks =
-                    scene.Scalar<int64>
-                        """select count(*) from webhook_events w
+        testTask "what a call asks of a provider carries the call's id" { do! callIsCorrelated () }
+        play
+            "one id stands in the history and the ledger for all that a call or a webhook brought about"
+            []
+            (fun scene ->
+                task {
+                    let! order = scene.SettledOrder()
+                    let! answer =
+                        scene.Send(
+                            "POST",
+                            "/api/v1/refunds",
+                            $$"""{"order_id":"{{order}}"}""",
+                            [
+                                "Authorization", "Bearer " + scene.Key "service"
+                                "X-Request-Id", "shop-7:refund"
+                            ]
+                        )
+                    Expect.equal answer.Status 201 ""
+                    do! scene.TransfersAre(order, "reversed")
+                    let! steps =
+                        scene.Scalar<int64>
+                            "select count(*) from transitions where correlation = 'shop-7:refund' and entity = 'refund'"
+                    Expect.isGreaterThan steps 0L "the refund's own steps"
+                    let! webhooks =
+                        scene.Scalar<int64>
+                            """select count(*) from webhook_events w
                            join transitions t on t.correlation = w.correlation and t.entity = 'transfer'
                            join ledger_entries l on l.correlation = w.correlation and l.source = 'transfer'
                            where w.type = 'refund_succeeded' and t.to_status = 'reversed'"""
-                Expect.isGreaterThan webhooks 0L "from the webhook to the reversal and its postings"
-                let! transfers = scene.Transfers order
-                let ids = items "history" transfers.Head |> List.map (text "correlation_id") |> List.distinct
-                Expect.all ids (fun id -> id.StartsWith "req_") "each step says where it came from"
-            })
+                    Expect.isGreaterThan webhooks 0L "from the webhook to the reversal and its postings"
+                    let! transfers = scene.Transfers order
+                    let ids =
+                        items "history" transfers.Head |> List.map (text "correlation_id") |> List.distinct
+                    Expect.all ids (fun id -> id.StartsWith "req_") "each step says where it came from"
+                })
         play "every answer has an id, and a caller's own is kept if it is one" [] (fun scene ->
             task {
                 let! _, mine, _ = bare scene "/health/live" [ "X-Request-Id", "my-request-1" ]

@@ -245,6 +245,40 @@ let tests =
                 (set [ "ledger"; "conservation" ])
                 "and of the books themselves"
         }
+        test "docs/sandbox.md lists every control and every operation that can go wrong" {
+            let page = Pages.read "docs/sandbox.md"
+            let source =
+                Directory.EnumerateFiles(
+                    Path.Combine(Pages.root, "src", "Veza.Sandbox"),
+                    "*.cs",
+                    SearchOption.AllDirectories
+                )
+                |> Seq.map File.ReadAllText
+                |> String.concat "\n"
+            let plain path = Regex.Replace(path, @"\{[^}]*\}|\?.*$", "{}").TrimEnd('{', '}')
+            let there =
+                set [
+                    for found in Regex.Matches(source, @"control\.Map(\w+)\(\s*""([^""]+)""") ->
+                        found.Groups[1].Value.ToUpperInvariant() + " " + plain found.Groups[2].Value
+                ]
+            let listed =
+                set [
+                    for found in Regex.Matches(page, @"`(GET|PUT|POST|DELETE) /control(/[^` ]+)") ->
+                        found.Groups[1].Value + " " + plain found.Groups[2].Value
+                ]
+            Expect.equal listed there "what can be done to the simulated world"
+            let operations =
+                set [
+                    for found in Regex.Matches(source, @"""((stripe|hyperswitch)(\.[a-z_]+){2})""") ->
+                        found.Groups[1].Value
+                ]
+            let named =
+                set [
+                    for found in Regex.Matches(page, @"`((?:stripe|hyperswitch)\.[a-z_]+\.)([a-z/]+)`") do
+                        for last in found.Groups[2].Value.Split '/' -> found.Groups[1].Value + last
+                ]
+            Expect.equal named operations "what faults can be asked for"
+        }
         test "the containers have settings that there are, and find each other" {
             let known = settings () |> List.map fst |> set
             let given = composed ()
