@@ -12,8 +12,9 @@ public sealed record SeenDispute(
     string? ConnectorPayment,
     long Amount,
     string Currency,
-    DisputeFact Fact
+    DisputeFact Fact,
+    DisputeTerms Terms
 )
 {
-    public DisputeReport Report => new(Fact, Amount);
+    public DisputeReport Report => new(Fact, Amount, Terms);
 }

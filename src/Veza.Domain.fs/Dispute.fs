@@ -26,8 +26,33 @@ type Ruling =
 
 type DisputeFact = { Stage: Stage; Ruling: Ruling }
 
+/// What whoever answers the bank has to know. It moves no money.
+type DisputeTerms = {
+    /// What the buyer told the bank, in the provider's word.
+    Reason: string option
+    /// The last moment for evidence.
+    RespondBy: DateTimeOffset option
+} with
+
+    static member Unknown = { Reason = None; RespondBy = None }
+
+    /// As a provider writes them; either may be missing. One provider gives the moment to the second, the other finer.
+    static member Of(reason: string | null, respondBy: Nullable<DateTimeOffset>) = {
+        Reason = reason |> Option.ofObj |> Option.filter (fun word -> word <> "")
+        RespondBy =
+            respondBy
+            |> Option.ofNullable
+            |> Option.map (fun time -> DateTimeOffset.FromUnixTimeSeconds(time.ToUnixTimeSeconds()))
+    }
+
+    /// What is said now, and what was known before where nothing is said: providers leave out what they told already.
+    member told.Over(known: DisputeTerms) = {
+        Reason = told.Reason |> Option.orElse known.Reason
+        RespondBy = told.RespondBy |> Option.orElse known.RespondBy
+    }
+
 /// What the provider says of a dispute. The claim may grow or shrink while it is open.
-type DisputeReport = { Fact: DisputeFact; Amount: int64 }
+type DisputeReport = { Fact: DisputeFact; Amount: int64; Terms: DisputeTerms }
 
 /// The refund by which a lost dispute took so much from the order.
 type TakenBack = { Refund: RefundId; Amount: int64 }
@@ -60,6 +85,7 @@ type Dispute = private {
     provider: string
     amount: Money
     seen: DisputeFact
+    terms: DisputeTerms
     status: DisputeStatus
     /// When its status last changed between open, won and lost.
     since: DateTimeOffset
@@ -76,6 +102,7 @@ type Dispute = private {
     /// What the bank claims.
     member dispute.Amount = dispute.amount
     member dispute.Seen = dispute.seen
+    member dispute.Terms = dispute.terms
     member dispute.Status = dispute.status
     member dispute.DueAt = dispute.due
 
@@ -128,6 +155,8 @@ type DisputeRow = {
     RefundIds: Guid array
     RefundAmounts: int64 array
     Rounds: int
+    Reason: string | null
+    RespondBy: Nullable<DateTimeOffset>
 }
 
 module DisputeWords =
@@ -199,6 +228,7 @@ module Dispute =
             provider = provider
             amount = { Minor = report.Amount; Currency = currency }
             seen = report.Fact
+            terms = report.Terms
             status = status
             since = now
             due = nextTime rules now now status
@@ -207,8 +237,14 @@ module Dispute =
 
     let private follow rules now (report: DisputeReport) dispute =
         let status = statusAfter report.Fact.Ruling dispute.status
+        let terms = report.Terms.Over dispute.terms
         let isSame = DisputeWords.status status = DisputeWords.status dispute.status
-        if isSame && dispute.seen = report.Fact && dispute.amount.Minor = report.Amount then
+        let isKnown =
+            isSame
+            && dispute.seen = report.Fact
+            && dispute.amount.Minor = report.Amount
+            && dispute.terms = terms
+        if isKnown then
             Unchanged
         else
             let since = if isSame then dispute.since else now
@@ -216,6 +252,7 @@ module Dispute =
                 dispute with
                     amount = { dispute.amount with Minor = report.Amount }
                     seen = report.Fact
+                    terms = terms
                     status = status
                     since = since
                     due = nextTime rules now since status
@@ -234,11 +271,12 @@ module Dispute =
         | Open _, ProviderReports(ByWebhook, report) ->
             let fact = max report.Fact dispute.seen
             dispute |> follow rules now { report with Fact = fact }
+        // Its terms contradict nothing.
         | (Won | Lost _), ProviderReports(ByWebhook, report) ->
-            match dispute |> follow rules now report with
+            match dispute |> follow rules now { report with Terms = DisputeTerms.Unknown } with
             | Advanced _ -> Refused Contradicts
-            | Unchanged
             | Refused _ as outcome -> outcome
+            | Unchanged -> dispute |> follow rules now report
 
     /// The provider is about to be asked. The next time is set first, so that no other host asks as well.
     let polled rules now dispute = { dispute with due = nextTime rules now dispute.since dispute.status }
@@ -285,6 +323,8 @@ module Dispute =
         RefundIds = [| for taken in dispute.Refunds -> taken.Refund.Value |]
         RefundAmounts = [| for taken in dispute.Refunds -> taken.Amount |]
         Rounds = dispute.rounds
+        Reason = Option.toObj dispute.terms.Reason
+        RespondBy = Option.toNullable dispute.terms.RespondBy
     }
 
     /// The dispute that left this row behind.
@@ -312,6 +352,7 @@ module Dispute =
                 provider = row.ProviderDisputeId
                 amount = { Minor = row.Amount; Currency = currency }
                 seen = { Stage = stage; Ruling = ruling }
+                terms = DisputeTerms.Of(row.Reason, row.RespondBy)
                 status = status
                 since = row.Since
                 due = Option.ofNullable row.DueAt

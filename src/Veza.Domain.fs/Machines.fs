@@ -380,6 +380,7 @@ module Machines =
     let private disputeRules = { AskEvery = TimeSpan.FromHours 12.; AskAfterwards = TimeSpan.FromDays 120. }
 
     let private dispute () =
+        let report fact = { Fact = fact; Amount = 100L; Terms = DisputeTerms.Unknown }
         Specification.machine {
             Called = "dispute"
             Start =
@@ -388,7 +389,7 @@ module Machines =
                     (OrderId(id 4))
                     "dp_1"
                     euro
-                    { Fact = { Stage = PreDispute; Ruling = Opened }; Amount = 100L }
+                    (report { Stage = PreDispute; Ruling = Opened })
                     disputeRules
                     now
             Signals = [
@@ -396,7 +397,7 @@ module Machines =
                     for stage in [ PreDispute; Stage.Dispute; Arbitration ] do
                         for ruling in DisputeWords.everyRuling do
                             let fact = { Stage = stage; Ruling = ruling }
-                            ProviderReports(source, { Fact = fact; Amount = 100L })
+                            ProviderReports(source, report fact)
             ]
             SignalWord = DisputeWords.signal
             StatusWord = fun dispute -> DisputeWords.status dispute.Status

@@ -66,6 +66,7 @@ static class Composition
         TransfersApi.Map(app);
         ReadingApi.Map(app);
         PayoutsApi.Map(app);
+        DisputesApi.Map(app);
         SubscriptionsApi.Map(app);
         WebhookEventsApi.Map(app);
         AuditApi.Map(app);

@@ -3,6 +3,9 @@ module Veza.Adapters.Tests.HyperswitchAnswerTests
 
 open Expecto
 open System.Net.Http
+open System.Text.Json
+open Veza.Adapters.Hyperswitch
+open Veza.Adapters.Stripe
 open Veza.Adapters.Tests.Wire
 open Veza.Domain
 open Veza.Domain.Refunds
@@ -170,7 +173,46 @@ let tests =
                     | Accepted dispute ->
                         Expect.equal dispute.Amount 100_00L ""
                         Expect.stringStarts dispute.Name "dp_" "both providers report the same one"
+                        let atStripe = wire.World.Charges.GetDispute(dispute.Name).Body.ToJsonString()
+                        let told = StripeJson.Dispute(JsonDocument.Parse(atStripe).RootElement)
+                        Expect.equal told.Terms dispute.Terms "and in the same terms"
+                        Expect.equal dispute.Terms.Reason (Some "fraudulent") ""
+                        Expect.isSome dispute.Terms.RespondBy ""
                     | other -> failtest $"{other}"
                 })
+            test "a last moment that is missing, nought or cannot be read is none" {
+                let hyperswitch (field: string) =
+                    let json =
+                        """{"dispute_id":"dis_1","payment_id":"pay_1","amount":"100","currency":"EUR","dispute_stage":"dispute","dispute_status":"dispute_opened","""
+                        + field
+                        + "}"
+                    (HyperswitchJson.Dispute(JsonDocument.Parse(json).RootElement)).Terms
+                let stripe (field: string) =
+                    let json =
+                        """{"id":"dp_1","amount":100,"currency":"eur","status":"needs_response","""
+                        + field
+                        + "}"
+                    (StripeJson.Dispute(JsonDocument.Parse(json).RootElement)).Terms
+                for terms in
+                    [
+                        hyperswitch "\"connector_reason\":null"
+                        hyperswitch "\"connector_reason\":\"\",\"challenge_required_by\":null"
+                        hyperswitch "\"challenge_required_by\":\"soon\""
+                        stripe "\"reason\":null"
+                        stripe "\"evidence_details\":null"
+                        stripe "\"evidence_details\":{\"due_by\":null}"
+                        stripe "\"evidence_details\":{\"due_by\":0}"
+                        stripe "\"evidence_details\":{\"due_by\":9223372036854775807}"
+                    ] do
+                    Expect.equal terms Disputes.DisputeTerms.Unknown ""
+                let moment = Some(System.DateTimeOffset(2026, 12, 1, 10, 0, 7, System.TimeSpan.Zero))
+                for terms in
+                    [
+                        hyperswitch "\"challenge_required_by\":\"2026-12-01T10:00:07.123Z\""
+                        hyperswitch "\"challenge_required_by\":\"2026-12-01T10:00:07\""
+                        stripe "\"evidence_details\":{\"due_by\":1796119207}"
+                    ] do
+                    Expect.equal terms.RespondBy moment "to the second, in UTC"
+            }
         ]
     ]

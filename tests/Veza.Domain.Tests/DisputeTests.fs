@@ -191,9 +191,35 @@ let disputes =
                 "the other takes what becomes free"
             Expect.equal world.Order.Left 30_00L ""
         }
+        test "keep their terms where a later word leaves them out, and learn them when they are decided" {
+            let terms = { Reason = Some "fraudulent"; RespondBy = Some now }
+            let report fact terms = { Fact = fact; Amount = whole; Terms = terms }
+            let heard source report dispute =
+                match Dispute.apply asking now (ProviderReports(source, report)) dispute with
+                | Disputes.Advanced next -> next
+                | Disputes.Unchanged -> dispute
+                | Disputes.Refused why -> failtest $"{why}"
+            let first terms =
+                Dispute.start (disputeId 1) paid.Order.Id "dp_1" euro (report opened terms) asking now
+            for source in [ ByAnswer; ByWebhook ] do
+                let silent = first terms |> heard source (report lost DisputeTerms.Unknown)
+                Expect.equal silent.Terms terms "nothing said erases nothing"
+                let partly = { DisputeTerms.Unknown with Reason = Some "duplicate" }
+                let corrected = silent |> heard source (report lost partly)
+                Expect.equal
+                    corrected.Terms
+                    { terms with Reason = Some "duplicate" }
+                    "what is said later counts"
+                let learnt = first DisputeTerms.Unknown |> heard source (report opened terms)
+                Expect.equal learnt.Terms terms ""
+                let row = Dispute.toRow learnt
+                Expect.equal (Dispute.ofRow row) (Ok learnt) "and the row keeps them"
+                let known = Dispute.apply asking now (ProviderReports(source, report opened terms)) learnt
+                Expect.equal known Disputes.Unchanged "heard twice"
+        }
         test "of an amount that cannot be is not believed" {
             let verdict source amount =
-                let report = { Fact = opened; Amount = amount }
+                let report = { Fact = opened; Amount = amount; Terms = DisputeTerms.Unknown }
                 DisputeSettlement.raised
                     refundRules
                     rules

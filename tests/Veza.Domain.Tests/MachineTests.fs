@@ -66,12 +66,14 @@ let private tellSubscription steps = List.fold liveSubscription (subscribed, now
 
 let private disputing = { AskEvery = TimeSpan.FromHours 12.; AskAfterwards = TimeSpan.FromDays 120. }
 
+let private reportOf fact = { Fact = fact; Amount = 10_00L; Terms = DisputeTerms.Unknown }
+
 let private disputed =
-    let report = { Fact = { Stage = PreDispute; Ruling = Opened }; Amount = 10_00L }
+    let report = reportOf { Stage = PreDispute; Ruling = Opened }
     Dispute.start (DisputeId(guid 3)) (OrderId(guid 4)) "dp_1" euro report disputing now
 
 let private hearDispute source dispute fact =
-    match Dispute.apply disputing now (ProviderReports(source, { Fact = fact; Amount = 10_00L })) dispute with
+    match Dispute.apply disputing now (ProviderReports(source, reportOf fact)) dispute with
     | Disputes.Advanced next -> next
     | Disputes.Unchanged
     | Disputes.Refused Contradicts -> dispute

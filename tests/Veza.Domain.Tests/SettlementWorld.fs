@@ -191,7 +191,7 @@ let disputeId number = DisputeId(guid (770 + number))
 
 /// What is said of the dispute of that number, for the first time or again.
 let say source number amount fact world =
-    let report = { Fact = fact; Amount = amount }
+    let report = { Fact = fact; Amount = amount; Terms = DisputeTerms.Unknown }
     let id = disputeId number
     match Map.tryFind id world.Disputes with
     | None ->

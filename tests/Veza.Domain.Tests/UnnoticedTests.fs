@@ -224,7 +224,7 @@ let orders =
             Expect.all exact.Postings (fun posting -> posting.Amount <> 0L) "no posting of nothing"
         }
         test "a ruling heard twice is heard once" {
-            let report = { Fact = won; Amount = 1L }
+            let report = { Fact = won; Amount = 1L; Terms = DisputeTerms.Unknown }
             let dispute = Dispute.start (DisputeId(guid 3)) (OrderId(guid 4)) "dp_1" euro report asking now
             for source in [ ByWebhook; ByAnswer ] do
                 let outcome = Dispute.apply asking now (ProviderReports(source, report)) dispute

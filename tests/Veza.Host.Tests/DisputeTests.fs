@@ -112,6 +112,77 @@ let tests =
                 Expect.equal rows 1L "one dispute"
                 do! scene.BooksAgree()
             })
+        play
+            "are listed and shown with their terms, which a silent provider does not take away"
+            []
+            (fun scene ->
+                task {
+                    let! order = scene.SettledOrder()
+                    let! other = scene.SettledOrder()
+                    let! payment = paymentOf scene order
+                    let due = DateTimeOffset(2031, 2, 3, 4, 5, 6, TimeSpan.Zero)
+                    let id =
+                        scene.World.Hyperswitch.Dispute(
+                            payment,
+                            Nullable 40_00L,
+                            DisputeStage.PreDispute,
+                            DisputeWebhooks.Both,
+                            "product_not_received",
+                            Nullable due
+                        )
+                    let! _ = dispute scene other
+                    for order in [ order; other ] do
+                        do! disputeIs scene order "open"
+                    let! list = scene.As("read", "GET", $"/api/v1/disputes?status=open&order_id={order}", "")
+                    let shown = items "data" list.Body |> List.exactlyOne
+                    Expect.equal
+                        (text "stage" shown, text "reason" shown, number "amount" shown, text "status" shown)
+                        ("pre_dispute", "product_not_received", 40_00L, "open")
+                        ""
+                    let until shown =
+                        (shown: Text.Json.JsonElement).GetProperty("respond_by").GetDateTimeOffset()
+                    Expect.equal (until shown) due ""
+                    let! first = scene.As("read", "GET", "/api/v1/disputes?limit=1", "")
+                    Expect.equal (text "order_id" (items "data" first.Body).Head) other "newest first"
+                    let! second =
+                        scene.As(
+                            "read",
+                            "GET",
+                            $"""/api/v1/disputes?limit=1&cursor={first.Text "next_cursor"}""",
+                            ""
+                        )
+                    Expect.equal
+                        (text "order_id" (items "data" second.Body).Head, second.Text "has_more")
+                        (order, "False")
+                        ""
+                    let! none = scene.As("read", "GET", $"/api/v1/disputes?status=won&order_id={order}", "")
+                    Expect.isEmpty (items "data" none.Body) ""
+                    let! bad =
+                        scene.As("read", "GET", "/api/v1/disputes?status=lots&order_id=x&seller=1", "")
+                    Expect.equal
+                        [ for fault in items "errors" bad.Body -> text "field" fault ]
+                        [ "status"; "order_id"; "seller" ]
+                        "every faulty field"
+                    let later = due.AddDays 3.
+                    change
+                        scene
+                        (nonNull id)
+                        (DisputeChange(Stage = Nullable DisputeStage.Dispute, RespondBy = Nullable later))
+                    do! disputeHas scene order "a new last moment" (fun shown -> until shown = later)
+                    rule scene (nonNull id) DisputeOutcome.Won
+                    do! disputeIs scene order "won"
+                    let! one = scene.As("read", "GET", $"""/api/v1/disputes/{text "id" shown}""", "")
+                    Expect.equal
+                        (one.Text "reason", until one.Body)
+                        ("product_not_received", later)
+                        "as it was"
+                    let steps = items "history" one.Body
+                    Expect.equal
+                        (text "from" steps.Head, text "to" steps.Head)
+                        ("", "open")
+                        "from its first word"
+                    Expect.equal (text "to" (List.last steps)) "won" "to its last"
+                })
         play "won release what they had reserved" [] (fun scene ->
             task {
                 let! order = scene.SettledOrder()

@@ -113,6 +113,10 @@ public static class HyperswitchJson
             new DisputeFact(
                 Known("dispute", Text(dispute, "dispute_stage"), ProviderWords.stage),
                 Known("dispute", Text(dispute, "dispute_status"), ProviderWords.ruling)
+            ),
+            DisputeTerms.Of(
+                OptionalText(dispute, "connector_reason"),
+                OptionalTime(dispute, "challenge_required_by")
             )
         );
 
@@ -148,6 +152,17 @@ public static class HyperswitchJson
         && parent.TryGetProperty(name, out var value)
         && value.ValueKind == JsonValueKind.String
             ? Texts.Kept(value)
+            : null;
+
+    /// <summary>Null, too, for one that cannot be read: no money waits for a date.</summary>
+    static DateTimeOffset? OptionalTime(JsonElement parent, string name) =>
+        DateTimeOffset.TryParse(
+            OptionalText(parent, name),
+            CultureInfo.InvariantCulture,
+            DateTimeStyles.AssumeUniversal | DateTimeStyles.AdjustToUniversal,
+            out var time
+        )
+            ? time
             : null;
 
     internal static long Number(JsonElement parent, string name) =>

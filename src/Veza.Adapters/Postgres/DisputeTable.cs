@@ -11,7 +11,8 @@ static class DisputeTable
 {
     const string Columns = """
         d.id, d.order_id, d.provider_dispute_id, d.amount, d.currency, d.share_sellers, d.share_amounts, d.stage,
-        d.ruling, d.status, d.since, d.due_at, d.refund_ids, d.refund_amounts, d.rounds, d.version
+        d.ruling, d.status, d.since, d.due_at, d.refund_ids, d.refund_amounts, d.rounds, d.reason,
+        d.respond_by, d.version
         """;
 
     public static async Task<Dictionary<string, Guid>> OrdersOf(
@@ -60,7 +61,7 @@ static class DisputeTable
         command.Parameters.Add(Reading.Texts(names));
         command.Parameters.Add(Reading.Uuids(orders));
         await using var reader = await command.ExecuteReaderAsync(cancellation);
-        return await reader.All(row => new Line<Dispute>(From(row).Value, row.Time(16)), cancellation);
+        return await reader.All(row => new Line<Dispute>(From(row).Value, row.Time(18)), cancellation);
     }
 
     /// <summary>
@@ -140,7 +141,7 @@ static class DisputeTable
             command.CommandText = """
                 update disputes set amount = $4, share_sellers = $5, share_amounts = $6, stage = $7, ruling = $8,
                     status = $9, since = $10, due_at = $11, refund_ids = $12, refund_amounts = $13, rounds = $14,
-                    version = version + 1, updated_at = $15
+                    reason = $15, respond_by = $16, version = version + 1, updated_at = $17
                 where id = $1 and status = $2 and version = $3
                 """;
             command.Parameters.Add(new() { Value = row.Id });
@@ -156,8 +157,9 @@ static class DisputeTable
         var command = new NpgsqlBatchCommand(
             """
             insert into disputes (id, order_id, provider_dispute_id, currency, amount, share_sellers, share_amounts,
-                stage, ruling, status, since, due_at, refund_ids, refund_amounts, rounds, created_at, updated_at)
-            values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $16)
+                stage, ruling, status, since, due_at, refund_ids, refund_amounts, rounds, reason, respond_by, created_at,
+                updated_at)
+            values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $18)
             """
         );
         command.Parameters.Add(new() { Value = row.Id });
@@ -182,6 +184,8 @@ static class DisputeTable
         command.Parameters.Add(Reading.Uuids(row.RefundIds));
         command.Parameters.Add(new() { Value = row.RefundAmounts });
         command.Parameters.Add(new() { Value = row.Rounds });
+        command.Parameters.Add(Reading.Text(row.Reason));
+        command.Parameters.Add(Reading.At(row.RespondBy));
     }
 
     static Versioned<Dispute> From(NpgsqlDataReader reader) =>
@@ -200,8 +204,10 @@ static class DisputeTable
             dueAt: reader.TimeOrNull(11),
             refundIds: reader.GetFieldValue<Guid[]>(12),
             refundAmounts: reader.GetFieldValue<long[]>(13),
-            rounds: reader.GetInt32(14)
+            rounds: reader.GetInt32(14),
+            reason: reader.TextOrNull(15),
+            respondBy: reader.TimeOrNull(16)
         )
             .ToDispute()
-            .Stored(reader.GetInt32(15));
+            .Stored(reader.GetInt32(17));
 }

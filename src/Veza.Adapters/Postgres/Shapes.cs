@@ -69,7 +69,8 @@ static class Shapes
 
     public const string Dispute = """
         'id', d.id, 'order_id', d.order_id, 'provider_dispute_id', d.provider_dispute_id, 'amount', d.amount,
-        'currency', d.currency, 'stage', d.stage, 'status', d.status,
+        'currency', d.currency, 'stage', d.stage, 'status', d.status, 'reason', d.reason,
+        'respond_by', d.respond_by,
         'refund_id', d.refund_ids[array_upper(d.refund_ids, 1)], 'refund_ids', d.refund_ids,
         'created_at', d.created_at, 'updated_at', d.updated_at
         """;

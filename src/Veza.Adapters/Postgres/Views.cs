@@ -225,6 +225,16 @@ public sealed class Views(NpgsqlDataSource database)
             cancellation
         );
 
+    public Task<string?> FindDispute(Guid id, CancellationToken cancellation) =>
+        One(
+            $"""
+            select json_build_object({Shapes.Dispute}, 'history', {Shapes.HistoryOf("d.id")})::text
+            from disputes d where d.id = $1
+            """,
+            id,
+            cancellation
+        );
+
     public Task<Page> ListDisputes(
         string? status,
         Guid? order,

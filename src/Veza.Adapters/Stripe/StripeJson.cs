@@ -1,6 +1,7 @@
 using System.Text.Json;
 using Veza.Adapters.Hyperswitch;
 using Veza.Domain;
+using Veza.Domain.Disputes;
 using Veza.Domain.Payouts;
 
 namespace Veza.Adapters.Stripe;
@@ -38,6 +39,9 @@ public sealed record SeenRefund(
 /// <summary>Reads Stripe's objects, in webhooks and in answers alike, by field: whatever else they hold is ignored.</summary>
 public static class StripeJson
 {
+    /// <summary>Of the year 9999, which no provider's date comes near.</summary>
+    const long LastSecond = 253402300799;
+
     /// <exception cref="JsonException">A field that Veza relies on is missing or of another type.</exception>
     public static SeenTransfer Transfer(JsonElement transfer)
     {
@@ -82,8 +86,17 @@ public static class StripeJson
             Optional(dispute, "payment_intent"),
             Number(dispute, "amount"),
             Text(dispute, "currency").ToUpperInvariant(),
-            HyperswitchJson.Known("dispute", Text(dispute, "status"), ProviderWords.stripeDispute)
+            HyperswitchJson.Known("dispute", Text(dispute, "status"), ProviderWords.stripeDispute),
+            DisputeTerms.Of(Optional(dispute, "reason"), RespondBy(dispute))
         );
+
+    /// <summary>Null, and 0, where the bank hears no evidence.</summary>
+    static DateTimeOffset? RespondBy(JsonElement dispute) =>
+        dispute.TryGetProperty("evidence_details", out var evidence)
+        && evidence.ValueKind == JsonValueKind.Object
+        && OptionalNumber(evidence, "due_by") is > 0 and <= LastSecond and var seconds
+            ? DateTimeOffset.FromUnixTimeSeconds(seconds)
+            : null;
 
     /// <summary>Null for a refund that Hyperswitch has not made for us.</summary>
     /// <remarks>Hyperswitch writes its refund's id into <c>metadata[order_id]</c> (its <c>stripe/transformers.rs</c>).</remarks>

@@ -45,7 +45,9 @@ static class ControlEndpoints
         long? Amount = null,
         bool Inquiry = false,
         DisputeStage? Stage = null,
-        DisputeWebhooks Webhooks = DisputeWebhooks.Both
+        DisputeWebhooks Webhooks = DisputeWebhooks.Both,
+        string? Reason = null,
+        DateTimeOffset? RespondBy = null
     );
 
     sealed record Conclusion(RefundConclusion Status);
@@ -137,7 +139,9 @@ static class ControlEndpoints
                             raised.PaymentId,
                             raised.Amount,
                             raised.Stage ?? (raised.Inquiry ? DisputeStage.PreDispute : DisputeStage.Dispute),
-                            raised.Webhooks
+                            raised.Webhooks,
+                            raised.Reason,
+                            raised.RespondBy
                         )
                 )
         );

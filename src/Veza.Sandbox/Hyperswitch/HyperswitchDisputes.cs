@@ -39,7 +39,8 @@ public sealed record DisputeChange(
     DisputeOutcome? Outcome = null,
     DisputeStage? Stage = null,
     long? Amount = null,
-    DisputeWebhooks Webhooks = DisputeWebhooks.Both
+    DisputeWebhooks Webhooks = DisputeWebhooks.Both,
+    DateTimeOffset? RespondBy = null
 );
 
 sealed class Dispute(string id, Payment payment, StripeDispute atStripe)
@@ -88,7 +89,16 @@ public sealed partial class HyperswitchBooks
         );
 
     /// <summary>Null if there is no such payment, or it has no such amount.</summary>
-    public string? Dispute(string payment, long? amount, DisputeStage stage, DisputeWebhooks webhooks)
+    /// <param name="reason">Stripe's word; <c>fraudulent</c> if none is given.</param>
+    /// <param name="respondBy">In a week if none is given.</param>
+    public string? Dispute(
+        string payment,
+        long? amount,
+        DisputeStage stage,
+        DisputeWebhooks webhooks,
+        string? reason = null,
+        DateTimeOffset? respondBy = null
+    )
     {
         lock (gate)
         {
@@ -106,6 +116,8 @@ public sealed partial class HyperswitchBooks
                 disputed.Currency,
                 amount ?? disputed.Amount,
                 stage == DisputeStage.PreDispute,
+                reason ?? "fraudulent",
+                respondBy,
                 Reaches(webhooks, DisputeWebhooks.Stripe)
             );
             var dispute = new Dispute($"dis_{++serial:D26}", disputed, claimed) { Stage = stage };
@@ -156,6 +168,7 @@ public sealed partial class HyperswitchBooks
                 dispute.AtStripe.Id,
                 dispute.StripeStatus,
                 change.Amount ?? dispute.AtStripe.Amount,
+                change.RespondBy,
                 Reaches(change.Webhooks, DisputeWebhooks.Stripe)
             );
             Tell(dispute, change.Webhooks);

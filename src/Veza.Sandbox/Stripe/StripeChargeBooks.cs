@@ -13,18 +13,19 @@ public sealed record StripeRefund(
 );
 
 /// <summary>A bank's claim on a payment.</summary>
+/// <param name="Reason">Stripe's word for what the buyer told the bank.</param>
+/// <param name="RespondBy">The last moment for evidence, to the second; null where the bank hears none.</param>
 public sealed record StripeDispute(
     string Id,
     string PaymentIntent,
     string Currency,
     long Amount,
     DateTimeOffset Created,
-    string Status
+    string Status,
+    string Reason,
+    DateTimeOffset? RespondBy
 )
 {
-    /// <summary>The last day for evidence.</summary>
-    public DateTimeOffset RespondBy => Created.AddDays(7);
-
     /// <summary>What is off the platform's balance: nothing for an inquiry, nothing for what was won.</summary>
     public long Withdrawn => Status is "needs_response" or "under_review" or "lost" ? Amount : 0;
 }
@@ -97,18 +98,23 @@ public sealed class StripeChargeBooks(TimeProvider clock, StripeBooks money, Str
         string currency,
         long amount,
         bool isInquiry,
+        string reason,
+        DateTimeOffset? respondBy,
         bool isDelivered
     )
     {
         lock (gate)
         {
+            var now = clock.GetUtcNow();
             var dispute = new StripeDispute(
                 log.Name("dp"),
                 paymentIntent,
                 currency.ToLowerInvariant(),
                 amount,
-                clock.GetUtcNow(),
-                isInquiry ? "warning_needs_response" : "needs_response"
+                now,
+                isInquiry ? "warning_needs_response" : "needs_response",
+                reason,
+                ToTheSecond(respondBy ?? now.AddDays(7))
             );
             disputes.Add(dispute.Id, dispute);
             log.Publish("charge.dispute.created", dispute.ToJson(), isDelivered: isDelivered);
@@ -118,12 +124,26 @@ public sealed class StripeChargeBooks(TimeProvider clock, StripeBooks money, Str
     }
 
     /// <summary>Whatever the bank says now; the balance follows.</summary>
-    public StripeDispute Change(string id, string status, long amount, bool isDelivered)
+    public StripeDispute Change(
+        string id,
+        string status,
+        long amount,
+        DateTimeOffset? respondBy,
+        bool isDelivered
+    )
     {
         lock (gate)
         {
             var before = disputes[id];
-            var next = disputes[id] = before with { Status = status, Amount = amount };
+            var next = disputes[id] = before with
+            {
+                Status = status,
+                Amount = amount,
+                // Evidence that can no longer be sent has no last moment.
+                RespondBy = status.EndsWith("needs_response", StringComparison.Ordinal)
+                    ? ToTheSecond(respondBy) ?? before.RespondBy
+                    : null,
+            };
             var isClosed = status is "won" or "lost" or "warning_closed" && status != before.Status;
             log.Publish(
                 isClosed ? "charge.dispute.closed" : "charge.dispute.updated",
@@ -134,6 +154,9 @@ public sealed class StripeChargeBooks(TimeProvider clock, StripeBooks money, Str
             return next;
         }
     }
+
+    static DateTimeOffset? ToTheSecond(DateTimeOffset? time) =>
+        time is { } moment ? DateTimeOffset.FromUnixTimeSeconds(moment.ToUnixTimeSeconds()) : null;
 
     /// <param name="more">Off the platform's balance; below zero, back to it.</param>
     void Withdraw(StripeDispute dispute, long more, bool isDelivered)

@@ -170,7 +170,7 @@ static class StripeShapes
             ["currency"] = dispute.Currency,
             ["evidence_details"] = new JsonObject
             {
-                ["due_by"] = dispute.RespondBy.ToUnixTimeSeconds(),
+                ["due_by"] = dispute.RespondBy?.ToUnixTimeSeconds(),
                 ["has_evidence"] = false,
                 ["past_due"] = false,
                 ["submission_count"] = 0,
@@ -179,7 +179,7 @@ static class StripeShapes
             ["livemode"] = false,
             ["metadata"] = new JsonObject(),
             ["payment_intent"] = dispute.PaymentIntent,
-            ["reason"] = "fraudulent",
+            ["reason"] = dispute.Reason,
             ["status"] = dispute.Status,
         };
 
