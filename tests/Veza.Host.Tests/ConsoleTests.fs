@@ -13,6 +13,7 @@ open Veza.Host.Tests.Browser
 open Veza.Host.Tests.Scene
 open Veza.Sandbox
 open Veza.Sandbox.Control
+open Veza.Sandbox.Hyperswitch
 
 [<Tests>]
 let tests =
@@ -237,12 +238,126 @@ let tests =
                 let! after = scene.Get $"""/api/v1/transfers/{text "id" transfers[0]}"""
                 Expect.equal (after.Text "status") "written_off" ""
             })
+        play
+            "redirects what has not left to the seller's present account, in the operator's name"
+            []
+            (fun scene ->
+                task {
+                    scene.World.Faults.Add(
+                        Fault(
+                            "stripe.transfers.create",
+                            FaultMode.ErrorStored,
+                            Status = 400,
+                            Code = "account_invalid"
+                        )
+                    )
+                    let! order = scene.PaidOrder()
+                    do! scene.TransfersAre(order, "permanently_failed")
+                    scene.World.Faults.Clear()
+                    let! transfers = scene.Transfers order
+                    let id = text "id" transfers.Head
+                    let page = $"/console/transfers/{id}"
+                    use browser = new Browser(scene.Address)
+                    let! _ = browser.SignIn(scene.Key "operator")
+                    let! _, shown, _ = browser.Get page
+                    Expect.isFalse (shown.Contains "/redirect") "it is his account"
+                    scene.World.Stripe.Open "acct_adanew"
+                    do! scene.Execute "update sellers set stripe_account_id = 'acct_adanew' where id = 'ada'"
+                    let! _, shown, _ = browser.Get page
+                    Expect.stringContains shown $"{page}/redirect" "now there is another"
+                    Expect.stringContains shown "acct_adanew" "and it is said which"
+                    let version = "version", string (number "version" transfers.Head)
+                    let redirect fields = browser.Submit(page, page + "/redirect", fields, true)
+                    let! _ = redirect [ version; "note", " " ]
+                    let! _, told, _ = browser.Get page
+                    Expect.stringContains told "Nothing was done: say why" ""
+                    let! _ = redirect [ "version", "0"; "note", "ticket 4712" ]
+                    let! _, told, _ = browser.Get page
+                    Expect.stringContains told "Nothing was done: it has changed" ""
+                    let! status, _, location = redirect [ version; "note", "ticket 4712" ]
+                    Expect.equal (status, location) (302, page) ""
+                    let! _, told, _ = browser.Get page
+                    Expect.stringContains told "You have redirected it" ""
+                    Expect.isFalse (told.Contains "/redirect") "there is no other any more"
+                    let! after = scene.Get $"/api/v1/transfers/{id}"
+                    let step =
+                        items "history" after.Body
+                        |> List.find (fun step -> text "signal" step = "redirect_requested")
+                    Expect.equal
+                        (text "detail" step, text "actor" step)
+                        ("acct_ada to acct_adanew: ticket 4712", "key:Operator")
+                        "both accounts, why, and who did it"
+                    let! nowhere, _, _ =
+                        browser.Submit(
+                            page,
+                            $"/console/transfers/{Guid.Empty}/redirect",
+                            [ version; "note", "n" ],
+                            true
+                        )
+                    Expect.equal nowhere 404 ""
+                })
+        play
+            "forgives a debt while a reversal waits for the seller's funds, with a note"
+            [ "FUNDS_RETRY_INTERVAL", "1h" ]
+            (fun scene ->
+                task {
+                    let! order = scene.SettledOrder()
+                    let! transfers = scene.Transfers order
+                    let id = text "id" transfers.Head
+                    let page = $"/console/transfers/{id}"
+                    use browser = new Browser(scene.Address)
+                    let! _ = browser.SignIn(scene.Key "operator")
+                    let! _, shown, _ = browser.Get page
+                    Expect.isFalse (shown.Contains "/write-off") "nothing to forgive"
+                    for account in [ "acct_ada"; "acct_bob" ] do
+                        scene.World.Stripe.PayOut(account, "eur") |> ignore
+                    let! _ = scene.Refund(order, "")
+                    do!
+                        scene.Until(
+                            "the reversal to wait for the seller's funds",
+                            fun () ->
+                                task {
+                                    let! transfer = scene.Get $"/api/v1/transfers/{id}"
+                                    return transfer.Text "waiting_for" = "seller_funds"
+                                }
+                        )
+                    let! _, shown, _ = browser.Get page
+                    Expect.stringContains shown $"{page}/write-off" ""
+                    let! waiting = scene.Get $"/api/v1/transfers/{id}"
+                    let version = "version", string (number "version" waiting.Body)
+                    let! status, _, _ =
+                        browser.Submit(
+                            page,
+                            page + "/write-off",
+                            [ version; "note", "she is bankrupt" ],
+                            true
+                        )
+                    Expect.equal status 302 ""
+                    let! after = scene.Get $"/api/v1/transfers/{id}"
+                    Expect.equal (after.Text "status") "written_off" ""
+                    let step =
+                        items "history" after.Body
+                        |> List.find (fun step -> text "signal" step = "write_off_requested")
+                    Expect.equal
+                        (text "detail" step, text "actor" step)
+                        ("she is bankrupt", "key:Operator")
+                        "why, and who did it"
+                })
         play "lists buyers' disputes by status, in major units, and leads to their transfers" [] (fun scene ->
             task {
                 let! order = scene.SettledOrder()
                 let! shown = scene.Get $"/api/v1/orders/{order}"
                 let payment = text "payment_id" (shown.Body.GetProperty "payment")
-                scene.World.Hyperswitch.Dispute(payment, Nullable(), false) |> ignore
+                let raised =
+                    scene.World.Hyperswitch.Dispute(
+                        payment,
+                        Nullable(),
+                        DisputeStage.Dispute,
+                        DisputeWebhooks.Both,
+                        "product_not_received",
+                        Nullable(DateTimeOffset(2031, 2, 3, 4, 5, 6, TimeSpan.Zero))
+                    )
+                Expect.isNotNull raised ""
                 use browser = new Browser(scene.Address)
                 let! _ = browser.SignIn(scene.Key "operator")
                 do!
@@ -254,6 +369,9 @@ let tests =
                                 return page.Contains "100.00 EUR" && page.Contains order
                             }
                     )
+                let! _, page, _ = browser.Get "/console/disputes"
+                Expect.stringContains page "product not received" "why, for whoever answers the bank"
+                Expect.stringContains page "3 Feb 2031, 04:05:06 UTC" "and until when"
                 let! _, won, _ = browser.Get "/console/disputes?status=won"
                 Expect.stringContains won "No dispute matches" ""
                 let! _, transfers, _ = browser.Get $"/?order_id={order}"

@@ -3,6 +3,7 @@ module Veza.Host.Tests.Scene
 
 open System
 open System.Collections.Generic
+open System.Net
 open System.Net.Http
 open System.Text
 open System.Text.Json
@@ -330,6 +331,12 @@ let play name changes (act: Scene -> Task<unit>) =
     }
 
 let fault operation mode times = Fault(operation, mode, Times = Nullable times)
+
+/// An address for a second host, known before it starts.
+let freeAddress () =
+    use listener = new Sockets.TcpListener(IPAddress.Loopback, 0)
+    listener.Start()
+    $"http://{listener.LocalEndpoint}"
 
 /// A second host on the same database, with its workers on.
 module Second =

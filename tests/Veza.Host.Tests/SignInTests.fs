@@ -13,12 +13,6 @@ open Veza.Adapters.Postgres
 open Veza.Host.Tests.Browser
 open Veza.Host.Tests.Scene
 
-/// An address for a second host, known before it starts.
-let private freeAddress () =
-    use listener = new Net.Sockets.TcpListener(IPAddress.Loopback, 0)
-    listener.Start()
-    $"http://{listener.LocalEndpoint}"
-
 let private cookies (response: HttpResponseMessage) =
     match response.Headers.TryGetValues "Set-Cookie" with
     | true, NonNull set -> List.ofSeq set
@@ -228,6 +222,7 @@ let tests =
                     [
                         path + "/retry"
                         path + "/write-off"
+                        path + "/redirect"
                         "/console/books/compare"
                         $"/console/books/{Guid.Empty}/findings/0/acknowledge"
                         "/console/webhooks/1/replay"

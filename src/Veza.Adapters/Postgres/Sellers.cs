@@ -1,6 +1,7 @@
 using Npgsql;
 using Veza.Adapters.Storage;
 using Veza.Adapters.Stripe;
+using Veza.Domain;
 
 namespace Veza.Adapters.Postgres;
 
@@ -172,6 +173,12 @@ public sealed class Sellers(NpgsqlDataSource database, TimeProvider clock)
         await using var reader = await command.ExecuteReaderAsync(cancellation);
         return (await reader.All(From, cancellation)).ToDictionary(seller => seller.Id);
     }
+
+    /// <summary>The seller's present account.</summary>
+    public async Task<StripeAccountId> AccountOf(SellerId seller, CancellationToken cancellation) =>
+        StripeAccountId
+            .Parse((await Find([seller.Value], cancellation))[seller.Value].StripeAccountId)
+            .Match(ok: account => account, error: why => throw new InvalidDataException(why));
 
     static Seller From(NpgsqlDataReader reader) =>
         new(reader.GetString(0), reader.GetString(1), reader.IsDBNull(2) ? null : reader.GetInt32(2));

@@ -1,5 +1,4 @@
 using Veza.Adapters.Postgres;
-using Veza.Domain;
 using Veza.Domain.Transfers;
 using Veza.Host.Settling;
 
@@ -90,13 +89,7 @@ static class TransfersApi
 
         var told = await desk.Redirect(
             id,
-            async seller =>
-            {
-                var known = await sellers.Find([seller.Value], cancellation);
-                return StripeAccountId
-                    .Parse(known[seller.Value].StripeAccountId)
-                    .Match(ok: account => account, error: why => throw new InvalidDataException(why));
-            },
+            seller => sellers.AccountOf(seller, cancellation),
             context.Caller().Actor,
             note,
             version,

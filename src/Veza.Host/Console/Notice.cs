@@ -11,6 +11,7 @@ sealed record Notice(string Text, string Tone)
     static readonly Dictionary<string, Notice> Notices = new()
     {
         ["retry_requested"] = new("You have asked for a new try.", "good"),
+        ["redirected"] = new("You have redirected it to the seller's present account.", "good"),
         ["written_off"] = new("You have written it off.", "good"),
         ["replay_requested"] = new(
             "You have asked to process the webhook again. If it has no effect again, it comes back here.",

@@ -19,6 +19,7 @@ static class TransferPages
         app.MapGet("/console/transfers/{id:guid}", Transfer).ForLooking();
         app.MapPost("/console/transfers/{id:guid}/retry", Retry).ForActing();
         app.MapPost("/console/transfers/{id:guid}/write-off", WriteOff).ForActing();
+        app.MapPost("/console/transfers/{id:guid}/redirect", Redirect).ForActing();
     }
 
     static async Task<IResult> Overview(
@@ -79,6 +80,32 @@ static class TransferPages
             cancellation
         );
 
+    static async Task<IResult> Redirect(
+        Guid id,
+        [FromForm] string? note,
+        [FromForm] int version,
+        HttpContext context,
+        TransferDesk desk,
+        Sellers sellers,
+        CancellationToken cancellation
+    )
+    {
+        if (OperatorNote.Read(note) is not { } why)
+        {
+            return Shown(id, "note_invalid", context);
+        }
+
+        var told = await desk.Redirect(
+            id,
+            seller => sellers.AccountOf(seller, cancellation),
+            context.User.Actor(),
+            why,
+            version,
+            cancellation
+        );
+        return Told(id, told, "redirected", context);
+    }
+
     static async Task<IResult> WriteOff(
         Guid id,
         [FromForm] string? note,
@@ -90,8 +117,7 @@ static class TransferPages
     {
         if (OperatorNote.Read(note) is not { } why)
         {
-            Notice.Leave(context, "note_invalid");
-            return Results.Redirect($"/console/transfers/{id}");
+            return Shown(id, "note_invalid", context);
         }
 
         var signal = TransferSignal.WriteOffRequested;
@@ -110,12 +136,18 @@ static class TransferPages
     )
     {
         var told = await desk.Tell(id, signal, context.User.Actor(), note, version, cancellation);
-        if (told is TransferTold.NoSuchTransfer)
-        {
-            return Results.NotFound();
-        }
+        return Told(id, told, done, context);
+    }
 
-        Notice.Leave(context, told is TransferTold.Done ? done : "overtaken");
+    static IResult Told(Guid id, TransferTold told, string done, HttpContext context) =>
+        told is TransferTold.NoSuchTransfer
+            ? Results.NotFound()
+            : Shown(id, told is TransferTold.Done ? done : "overtaken", context);
+
+    /// <summary>The transfer's page again, with what has become of the form.</summary>
+    static IResult Shown(Guid id, string notice, HttpContext context)
+    {
+        Notice.Leave(context, notice);
         return Results.Redirect($"/console/transfers/{id}");
     }
 }
