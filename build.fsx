@@ -71,9 +71,11 @@ let sandbox () = Path.GetFullPath(Path.Combine(output "Veza.Sandbox", "veza-sand
 
 let handWritten = [ "src"; "tests"; "bench"; "build.fsx" ]
 
+let private path () = (Environment.environVarOrDefault "PATH" "").Split Path.PathSeparator
+
 let private hasPostgres () =
     let folders =
-        (Environment.environVarOrDefault "PATH" "").Split Path.PathSeparator
+        path ()
         |> Array.append (
             if Directory.Exists "/usr/lib/postgresql" then
                 Directory.GetDirectories "/usr/lib/postgresql"
@@ -82,6 +84,19 @@ let private hasPostgres () =
                 [||]
         )
     folders |> Array.exists (fun folder -> File.Exists(Path.Combine(folder, "initdb")))
+
+/// The same names as in `Chromium.fs`.
+let private hasChromium () =
+    [ "chromium"; "chromium-browser"; "google-chrome" ]
+    |> List.exists (fun name ->
+        path () |> Array.exists (fun folder -> File.Exists(Path.Combine(folder, name))))
+
+let private mayInstall () = Environment.UserName = "root" && File.Exists "/usr/bin/apt-get"
+
+let private install packages =
+    Environment.setEnvironVar "DEBIAN_FRONTEND" "noninteractive"
+    run "apt-get" [ "update"; "-qq" ]
+    run "apt-get" ([ "install"; "-y"; "-qq"; "--no-install-recommends" ] @ packages)
 
 let private answers program arguments =
     try
@@ -100,16 +115,28 @@ Target.create "Postgres" (fun _ ->
     let given = Environment.environVarOrDefault "VEZA_TEST_DATABASE_URL" "" <> ""
     if given || hasPostgres () then
         ()
-    elif Environment.UserName = "root" && File.Exists "/usr/bin/apt-get" then
+    elif mayInstall () then
         Trace.log
             "No PostgreSQL here. Installing Debian's packages 'postgresql' and 'pgbouncer' with apt-get…"
-        Environment.setEnvironVar "DEBIAN_FRONTEND" "noninteractive"
-        run "apt-get" [ "update"; "-qq" ]
-        run "apt-get" [ "install"; "-y"; "-qq"; "--no-install-recommends"; "postgresql"; "pgbouncer" ]
+        install [ "postgresql"; "pgbouncer" ]
     elif answers "docker" [ "info" ] then
         Trace.log "No PostgreSQL here; the tests will use a container."
     else
         failwith "No PostgreSQL here: install it (initdb and postgres), or set VEZA_TEST_DATABASE_URL.")
+
+Target.description
+    "See to it that the console can be tried in a browser; as root on Debian one is installed. Without one those tests are skipped"
+Target.create "Chromium" (fun _ ->
+    if hasChromium () then
+        ()
+    elif mayInstall () then
+        Trace.log "No Chromium here. Installing Debian's package 'chromium' with apt-get…"
+        try
+            install [ "chromium" ]
+        with why ->
+            Trace.log $"It cannot be installed ({why.Message}): the tests in a browser are skipped."
+    else
+        Trace.log "No Chromium here: the tests in a browser are skipped.")
 
 Target.description "Rewrite every source file in the house style"
 Target.create "Format" (fun _ ->
@@ -290,6 +317,7 @@ Target.create "Verify" ignore
 "Build" ==> "Audit" ==> "Verify" |> ignore
 "Restore" ==> "Format" |> ignore
 "Postgres" ==> "Test" |> ignore
+"Chromium" ==> "Test" |> ignore
 "Build" ==> "Demo" |> ignore
 "Postgres" ==> "Demo" |> ignore
 "Build" ==> "Chaos" |> ignore
