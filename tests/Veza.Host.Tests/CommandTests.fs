@@ -230,6 +230,24 @@ let tests =
                 Expect.stringContains errors words $"{arguments}"
                 Expect.isFalse (said.Contains "   at " || said.Contains "Exception") said
         }
+        test "only an address that cannot be listened at is put down to VEZA_URLS" {
+            let inside (error: exn) = System.IO.IOException("Failed to bind.", error) :> exn
+            let socket (code: System.Net.Sockets.SocketError) =
+                System.Net.Sockets.SocketException(int code) :> exn
+            for error, isListening in
+                [
+                    inside (Microsoft.AspNetCore.Connections.AddressInUseException "taken"), true
+                    socket System.Net.Sockets.SocketError.AddressNotAvailable, true
+                    socket System.Net.Sockets.SocketError.AccessDenied, true
+                    AggregateException(inside (socket System.Net.Sockets.SocketError.AddressAlreadyInUse)),
+                    true
+                    socket System.Net.Sockets.SocketError.ConnectionRefused, false
+                    inside (socket System.Net.Sockets.SocketError.HostNotFound), false
+                    InvalidOperationException "No service of this type.", false
+                    System.IO.IOException "The disk is full.", false
+                ] do
+                Expect.equal (Veza.Host.Cli.Serving.IsAboutListening error) isListening $"{error.Message}"
+        }
         testTask "RECONCILE_GRACE may be none" {
             let! (_: int), (output: string), (_: string) =
                 veza (("RECONCILE_GRACE", "0s") :: settings "postgres://u:p@127.0.0.1:1/db") [

@@ -1,4 +1,5 @@
 using System.Net.Sockets;
+using Microsoft.AspNetCore.Connections;
 using Npgsql;
 using Veza.Adapters.Postgres;
 
@@ -136,7 +137,7 @@ static class Serving
         {
             await app.StartAsync(cancellation);
         }
-        catch (Exception error) when (error is IOException or SocketException or InvalidOperationException)
+        catch (Exception error) when (IsAboutListening(error))
         {
             // The workers have begun already, and put back what they took.
             await app.StopAsync(CancellationToken.None);
@@ -150,6 +151,24 @@ static class Serving
         await app.WaitForShutdownAsync(cancellation);
         return 0;
     }
+
+    /// <summary>
+    /// The address is taken, not allowed or not of this machine. A database or a provider that does not answer at the
+    /// start is another fault, and is explained as such.
+    /// </summary>
+    internal static bool IsAboutListening(Exception error) =>
+        error switch
+        {
+            AddressInUseException => true,
+            SocketException socket => socket.SocketErrorCode
+                is SocketError.AddressAlreadyInUse
+                    or SocketError.AddressNotAvailable
+                    or SocketError.AddressFamilyNotSupported
+                    or SocketError.AccessDenied,
+            AggregateException several => several.InnerExceptions.Any(IsAboutListening),
+            { InnerException: { } inner } => IsAboutListening(inner),
+            _ => false,
+        };
 
     /// <summary>A host on a database that is behind would fail in the middle of somebody's refund.</summary>
     static async Task<bool> IsMigrated(Migrator migrator, Settings settings, CancellationToken cancellation)
