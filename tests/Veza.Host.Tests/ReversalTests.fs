@@ -117,6 +117,17 @@ let tests =
                         (fun transfer -> text "stripe_reversal_id" (items "reversals" transfer).Head <> "")
                         "with its id"
                 })
+        for id in [ "ffffffff-ffff-4fff-bfff-ffffffffffff"; "ffffffff-ffff-7fff-bfff-ffffffffffff" ] do
+            play $"come back whatever id their refund has: {id}" [ off ] (fun scene ->
+                task {
+                    let! order = refunded scene
+                    do!
+                        scene.Execute
+                            $"update seller_transfer_reversals set refund_id = '{id}'; update seller_transfers set taking = '{id}' where taking is not null"
+                    use! _second = Second.Worker scene
+                    do! scene.TransfersAre(order, "reversed")
+                    do! givenBackOnce scene
+                })
         play "already reversed by somebody else: adopted" [ off ] (fun scene ->
             task {
                 let! order = refunded scene

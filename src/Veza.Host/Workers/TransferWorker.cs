@@ -243,7 +243,6 @@ sealed partial class TransferWorker(
         }
     }
 
-    /// <summary>A claim's refund has its time in its id, as every UUIDv7 has.</summary>
     void Measure(TransferRow before, TransferRow after, IEnumerable<Movement> movements, DateTimeOffset now)
     {
         if (after.RetryCount > before.RetryCount)
@@ -251,17 +250,32 @@ sealed partial class TransferWorker(
             Telemetry.Retries.Add(1, Telemetry.Tag("work", work.ToString().ToLowerInvariant()));
         }
 
-        if (before.Taking is { } refund && movements.Any(movement => movement.IsMoneyReturned))
+        if (
+            before.Taking is { } refund
+            && Begun(refund) is { } begun
+            && movements.Any(movement => movement.IsMoneyReturned)
+        )
         {
-            Telemetry.ReversalLag.Record(Math.Max(0, (now - Begun(refund)).TotalSeconds));
+            Telemetry.ReversalLag.Record(Math.Max(0, (now - begun).TotalSeconds));
         }
     }
 
-    static DateTimeOffset Begun(Guid refund)
+    /// <summary>
+    /// A claim's refund has its time in its id, as every UUIDv7 has. Any other id tells no time, and its lag is not measured.
+    /// </summary>
+    static DateTimeOffset? Begun(Guid refund)
     {
+        if (refund.Version != 7)
+        {
+            return null;
+        }
+
         Span<byte> bytes = stackalloc byte[16];
         refund.TryWriteBytes(bytes, bigEndian: true, out _);
-        return DateTimeOffset.FromUnixTimeMilliseconds(BinaryPrimitives.ReadInt64BigEndian(bytes) >>> 16);
+        var milliseconds = BinaryPrimitives.ReadInt64BigEndian(bytes) >>> 16;
+        return milliseconds <= DateTimeOffset.MaxValue.ToUnixTimeMilliseconds()
+            ? DateTimeOffset.FromUnixTimeMilliseconds(milliseconds)
+            : null;
     }
 
     [LoggerMessage(LogLevel.Warning, "{Work} is switched off by its setting; nothing of it moves here.")]
