@@ -140,6 +140,8 @@ module Compare =
         let reversed minor = $"{(money minor).Display()} reversed"
         unlessYoung (isYoung cutOff line || isMoving ours) [
             match stripeIdOf ours with
+            // A superfluous one that somebody has taken back.
+            | Some known when known.Value <> id && theirs.AmountReversed >= theirs.Fact.Amount -> ()
             | Some known when known.Value <> id -> yield! differs Duplicate NeedsOperator known.Value id
             | Some _ ->
                 if theirs.Fact.Amount <> ours.Sendable then

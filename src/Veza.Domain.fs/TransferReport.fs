@@ -6,6 +6,9 @@ open Veza.Domain.Transfers
 /// A transfer as Stripe describes it. It was made with our id in its metadata.
 type TransferFact = { StripeId: StripeTransferId; Amount: int64; Currency: string; Destination: string }
 
+/// A transfer at Stripe with ours in its metadata, and how much of it was taken back.
+type TransferSight = { SeenId: StripeTransferId; Amount: int64; Reversed: int64 }
+
 /// The transfer after it, and what moved.
 type TransferEffect = { Transfer: Transfer; Movements: Movement list }
 
@@ -20,6 +23,15 @@ module TransferReport =
         | MoreThanIsLeft
         | NotRetryable
         | NotRedirectable -> TransferUnexplained
+
+    /// What was taken back whole by hand has paid nobody.
+    let private isTakenBack sight = sight.Reversed >= sight.Amount
+
+    /// Of several, those that count: a superfluous one is out of the way once it was taken back. One alone always counts,
+    /// because its seller was paid before that.
+    let counting sights =
+        let left = sights |> List.filter (fun sight -> not (isTakenBack sight))
+        [ for sight in (if left.IsEmpty then sights else left) -> sight.SeenId ]
 
     /// The same fact as Stripe's answer to the request, judged against the frozen intent.
     let heard rules now fact (transfer: Transfer) =

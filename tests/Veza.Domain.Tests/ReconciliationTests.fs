@@ -139,8 +139,28 @@ let tests =
             test "tells a second transfer from the first" {
                 let second = { atStripe with Fact = { atStripe.Fact with StripeId = tr 2 } }
                 Expect.equal (transfers sent second) [ "duplicate", "needs_operator" ] ""
+                Expect.equal
+                    (transfers sent { second with AmountReversed = 100_00L })
+                    []
+                    "taken back, it is out of the way"
+                Expect.equal
+                    (transfers sent { second with AmountReversed = 99_99L })
+                    [ "duplicate", "needs_operator" ]
+                    "but not a part of it"
                 let nameless = { second with TransferId = None }
                 Expect.equal (transfers (after []) nameless) [ "foreign", "needs_operator" ] ""
+            }
+            test "of several that a look-up finds, one that was taken back whole does not count" {
+                let sight n reversed = { SeenId = tr n; Amount = 100_00L; Reversed = reversed }
+                for what, sights, expected in
+                    [
+                        "none", [], []
+                        "one alone", [ sight 1 100_00L ], [ tr 1 ]
+                        "the superfluous one is back", [ sight 1 0L; sight 2 100_00L ], [ tr 1 ]
+                        "a part of it is back", [ sight 1 0L; sight 2 99_99L ], [ tr 1; tr 2 ]
+                        "nobody has kept anything", [ sight 1 100_00L; sight 2 100_00L ], [ tr 1; tr 2 ]
+                    ] do
+                    Expect.equal (TransferReport.counting sights) expected what
             }
             test "names every field that differs" {
                 let fact = { atStripe.Fact with Amount = 1L; Currency = "usd"; Destination = "acct_eve" }

@@ -1,3 +1,4 @@
+using Microsoft.FSharp.Collections;
 using Microsoft.FSharp.Core;
 using Stripe;
 using Veza.Domain;
@@ -84,7 +85,7 @@ public sealed class StripeConnect(StripeClient stripe)
     }
 
     /// <summary>
-    /// Every transfer at Stripe that carries this transfer's id in its metadata. Stripe cannot search transfers
+    /// Every transfer at Stripe that carries this transfer's id in its metadata and counts. Stripe cannot search transfers
     /// by metadata, so the order's group is listed first and the seller's recent transfers after that.
     /// </summary>
     public async Task<IReadOnlyList<StripeTransferId>> Find(Transfer transfer, CancellationToken cancellation)
@@ -94,18 +95,23 @@ public sealed class StripeConnect(StripeClient stripe)
             transfer,
             cancellation
         );
-        return inGroup.Count > 0
-            ? inGroup
-            : await Matching(
-                new TransferListOptions
-                {
-                    Destination = transfer.Account.Value,
-                    Created = new DateRangeOptions { GreaterThanOrEqual = FirstSent(transfer).UtcDateTime },
-                    Limit = 100,
-                },
-                transfer,
-                cancellation
-            );
+        var found =
+            inGroup.Count > 0
+                ? inGroup
+                : await Matching(
+                    new TransferListOptions
+                    {
+                        Destination = transfer.Account.Value,
+                        Created = new DateRangeOptions
+                        {
+                            GreaterThanOrEqual = FirstSent(transfer).UtcDateTime,
+                        },
+                        Limit = 100,
+                    },
+                    transfer,
+                    cancellation
+                );
+        return [.. TransferReport.counting(ListModule.OfSeq(found))];
     }
 
     /// <summary>
@@ -152,13 +158,13 @@ public sealed class StripeConnect(StripeClient stripe)
     public static bool IsPassing(Exception error, CancellationToken cancellation) =>
         error is StripeException || Transport.Classify<StripeTransferId>(error, cancellation) is not null;
 
-    async Task<List<StripeTransferId>> Matching(
+    async Task<List<TransferSight>> Matching(
         TransferListOptions options,
         Transfer transfer,
         CancellationToken cancellation
     )
     {
-        var found = new List<StripeTransferId>();
+        var found = new List<TransferSight>();
         await foreach (
             var candidate in stripe.V1.Transfers.ListAutoPagingAsync(options, cancellationToken: cancellation)
         )
@@ -166,9 +172,13 @@ public sealed class StripeConnect(StripeClient stripe)
             if (candidate.Metadata?.GetValueOrDefault(TransferKey) == transfer.Id.Value.ToString("D"))
             {
                 found.Add(
-                    StripeTransferId
-                        .Parse(candidate.Id)
-                        .Match(ok: id => id, error: why => throw new InvalidDataException(why))
+                    new(
+                        StripeTransferId
+                            .Parse(candidate.Id)
+                            .Match(ok: id => id, error: why => throw new InvalidDataException(why)),
+                        candidate.Amount,
+                        candidate.AmountReversed
+                    )
                 );
             }
         }
