@@ -62,12 +62,12 @@ module Machines =
         @ [
             ReversalAnswered Missing
             ReversalAnswered(Duplicate("already reversed", false))
-            ReversalSeen { Ours = Some stripeReversal; AmountReversed = 40L }
-            ReversalSeen { Ours = None; AmountReversed = 0L }
-            ReversalSeen { Ours = None; AmountReversed = 100L }
-            ReversalsNoticed { Ours = Some stripeReversal; AmountReversed = 40L }
-            ReversalsNoticed { Ours = None; AmountReversed = 30L }
-            ReversalsNoticed { Ours = None; AmountReversed = 100L }
+            ReversalSeen { Ours = Some stripeReversal; AmountReversed = 40L; Keyless = [] }
+            ReversalSeen { Ours = None; AmountReversed = 0L; Keyless = [] }
+            ReversalSeen { Ours = None; AmountReversed = 100L; Keyless = [] }
+            ReversalsNoticed { Ours = Some stripeReversal; AmountReversed = 40L; Keyless = [] }
+            ReversalsNoticed { Ours = None; AmountReversed = 30L; Keyless = [] }
+            ReversalsNoticed { Ours = None; AmountReversed = 100L; Keyless = [] }
             FundsArrived
             TransferSignal.LookUpFailed(refusal OtherCause)
             StripeIdMissing

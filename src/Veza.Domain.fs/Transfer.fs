@@ -72,12 +72,17 @@ type TransferStatus =
     /// An operator closed it outside Stripe.
     | WrittenOff of StripeId: StripeTransferId option
 
+/// A reversal at Stripe without a key of Veza's in its metadata. Every reversal that Veza asks for carries one.
+type KeylessReversal = { Reversal: StripeReversalId; Reversed: int64 }
+
 /// What a look into Stripe's list of reversals shows.
 type ReversalSight = {
     /// The reversal that carries our key in its metadata.
     Ours: StripeReversalId option
     /// Stripe's `amount_reversed`, whoever did it.
     AmountReversed: int64
+    /// Never a request of ours, however uncertain we are about ours.
+    Keyless: KeylessReversal list
 }
 
 /// What a transfer can be told.

@@ -240,11 +240,43 @@ module internal TransferSteps =
     let private adoptedNow (transfer: Transfer) =
         transfer.UnderWay |> Option.map _.Adopted |> Option.defaultValue 0L
 
+    /// What others have reversed for certain and nobody has seen before: no request of ours goes without a key.
+    let private newWithoutKey (sight: ReversalSight) (transfer: Transfer) =
+        let isKnown (reversal: KeylessReversal) =
+            transfer.settled
+            |> List.exists (fun settled ->
+                match settled.Settling with
+                | Returned(Some id, _) -> id = reversal.Reversal
+                | Returned(None, _)
+                | Withheld
+                | Forgiven
+                | Dropped -> false)
+        let shown =
+            List.sum [
+                for reversal in sight.Keyless do
+                    if not (isKnown reversal) then
+                        reversal.Reversed
+            ]
+        let takenUp =
+            List.sum [
+                for settled in transfer.settled do
+                    match settled.Settling with
+                    | Returned(Some _, adopted) -> adopted
+                    | Returned(None, _) -> settled.Claim.Amount
+                    | Withheld
+                    | Forgiven
+                    | Dropped -> 0L
+            ]
+        shown - takenUp - transfer.foreign - adoptedNow transfer
+
     /// What Stripe's books show beyond what we know of is somebody else's doing. It is posted when it is seen, once;
-    /// the claims take it up from there. What may be ours, because it is on the wire, is not called theirs.
+    /// the claims take it up from there. What may be ours, because it is on the wire, is not called theirs, unless it
+    /// carries no key.
     let private seeing (sight: ReversalSight) ours onTheWire (transfer: Transfer) =
         let known = transfer.Returned + transfer.foreign + adoptedNow transfer + ours
-        let unknown = min sight.AmountReversed (transfer.Sendable - onTheWire) - known
+        let most = min sight.AmountReversed transfer.Sendable - known
+        let probable = min sight.AmountReversed (transfer.Sendable - onTheWire) - known
+        let unknown = max probable (min most (newWithoutKey sight transfer))
         if unknown > 0L then
             { transfer with foreign = transfer.foreign + unknown }, [ ReturnedUnasked unknown ]
         else

@@ -219,6 +219,10 @@ let tests =
                         | ValueSome struct (id, key) ->
                             let! sight = wire.Connect.FindReversal(id, Option.toObj key, none)
                             Expect.equal (sight.Ours, sight.AmountReversed) (None, byHand) "somebody else's"
+                            Expect.equal
+                                [ for reversal in sight.Keyless -> reversal.Reversed ]
+                                [ byHand ]
+                                "for certain"
                         | ValueNone -> failtest "it was sent"
                 })
             play "the seller's empty balance" (fun wire ->
@@ -244,6 +248,7 @@ let tests =
                               | _ -> None),
                              21_20L)
                             "the embedded list shows ten"
+                        Expect.equal sight.Keyless.Length 120 "ours has its key"
                     | ValueNone -> failtest "it was sent"
                 })
         ]

@@ -169,7 +169,7 @@ let private ofTransfer (start: Transfer) isReversal isDone (provider: Provider) 
                 if isReversal then
                     let amount = 100_00L * int64 provider.Effects.Count
                     let ours = if isOurs then Some(trr 1) else None
-                    hear now (ReversalSeen { Ours = ours; AmountReversed = amount })
+                    hear now (ReversalSeen { Ours = ours; AmountReversed = amount; Keyless = [] })
                 else
                     hear now (TransferSeen [ for _ in provider.Effects -> tr 1 ])
         IsVague = isReversal

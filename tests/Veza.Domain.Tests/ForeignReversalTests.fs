@@ -7,7 +7,12 @@ open Veza.Domain.Transfers
 open Veza.Domain.Tests.Histories
 open Veza.Domain.Tests.TransferStories
 
-let private noticed ours amount = Hears(ReversalsNoticed { Ours = ours; AmountReversed = amount })
+let private noticed ours amount =
+    Hears(ReversalsNoticed { Ours = ours; AmountReversed = amount; Keyless = [] })
+let private noticedWithoutKey reversals =
+    let keyless = [ for number, amount in reversals -> { Reversal = trr number; Reversed = amount } ]
+    let reversed = keyless |> List.sumBy _.Reversed
+    Hears(ReversalsNoticed { Ours = None; AmountReversed = reversed; Keyless = keyless })
 let private sent = [ Taken; accepted ]
 
 let private movedBy before steps =
@@ -159,6 +164,54 @@ let tests =
                 Expect.equal (asksFor (half @ [ seen None 49_99L ])) 1L ""
             }
         ]
+        testList "without a key of ours, while ours is in doubt" [
+            let inDoubt = due @ [ Taken; Hears(ReversalAnswered(Answer.InDoubt NoAnswer)) ]
+            test "it is posted once: ours never goes without its key" {
+                let whole = noticedWithoutKey [ 8, 100_00L ]
+                Expect.equal
+                    (movedBy inDoubt [ whole ])
+                    [ ReturnedUnasked 100_00L ]
+                    "nothing else would find it"
+                Expect.isEmpty (movedBy (inDoubt @ [ whole ]) [ whole ]) "seen before"
+                becomes "reversal_pending" (inDoubt @ [ whole ])
+                Expect.isEmpty (movedBy inDoubt [ noticed None 100_00L ]) "with a key it may be ours"
+            }
+            test "only what is new of it is posted" {
+                let half = noticedWithoutKey [ 8, 50_00L ]
+                let more = noticedWithoutKey [ 8, 50_00L; 9, 30_00L ]
+                Expect.equal
+                    (movedBy inDoubt [ half; more ])
+                    [ ReturnedUnasked 50_00L; ReturnedUnasked 30_00L ]
+                    ""
+            }
+            test "what a claim has taken up is not posted again" {
+                let first = sent @ [ noticedWithoutKey [ 8, 30_00L ]; refunded 1 20_00L; refunded 2 40_00L ]
+                let again = first @ [ Taken; Hears(ReversalAnswered(Answer.InDoubt NoAnswer)) ]
+                Expect.isEmpty (movedBy again [ noticedWithoutKey [ 8, 30_00L ] ]) "20 settled, 10 adopted"
+                Expect.equal
+                    (movedBy again [ noticedWithoutKey [ 8, 30_00L; 9, 70_00L ] ])
+                    [ ReturnedUnasked 70_00L ]
+                    ""
+            }
+            test "and a claim is written off meanwhile, it is the seller's credit" {
+                let unsure = [ Taken; Hears(ReversalAnswered(Answer.InDoubt NoAnswer)) ]
+                let absent = [ Taken; seen None 0L ]
+                let givenUp = due @ List.concat (List.replicate 4 unsure) @ absent
+                becomes "permanently_failed" givenUp
+                let closed = givenUp @ [ noticedWithoutKey [ 8, 100_00L ]; Hears WriteOffRequested ]
+                becomes "written_off" closed
+                Expect.equal
+                    (tell closed).Transfer.Foreign
+                    100_00L
+                    "the claim is forgiven, and the money is here"
+                Expect.contains (tell closed).Movements (ReturnedUnasked 100_00L) ""
+            }
+            test "a reversal from before keys were kept is known by its name" {
+                let old = sent @ [ refunded 1 30_00L; Taken; reversed 1; refunded 2 70_00L ]
+                let unsure = old @ [ Taken; Hears(ReversalAnswered(Answer.InDoubt NoAnswer)) ]
+                Expect.isEmpty (movedBy unsure [ noticedWithoutKey [ 1, 30_00L ] ]) ""
+            }
+        ]
         test "after a write-off it is posted, and nothing else changes" {
             let lost = due @ [ Hears(ReversalAnswered Missing); Hears WriteOffRequested ]
             Expect.equal (movedBy lost [ noticed None 10_00L ]) [ ReturnedUnasked 10_00L ] ""
@@ -201,7 +254,7 @@ let tests =
                     (Transfer.apply
                         rules
                         now
-                        (ReversalsNoticed { Ours = None; AmountReversed = 1L })
+                        (ReversalsNoticed { Ours = None; AmountReversed = 1L; Keyless = [] })
                         (tell steps).Transfer)
                     (Transfers.Refused NothingSent)
                     ""

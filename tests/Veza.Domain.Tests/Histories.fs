@@ -108,12 +108,12 @@ let private signal =
             (Gen.choose (1, 9) |> Gen.bind (fun number -> answers (trr number) SellerFunds))
         2,
         Gen.map2
-            (fun ours reversed -> ReversalSeen { Ours = ours; AmountReversed = reversed })
+            (fun ours reversed -> ReversalSeen { Ours = ours; AmountReversed = reversed; Keyless = [] })
             (Gen.elements [ None; Some(trr 2) ])
             (Gen.elements [ 0L; 10_00L; 100_00L ])
         2,
         Gen.map2
-            (fun ours reversed -> ReversalsNoticed { Ours = ours; AmountReversed = reversed })
+            (fun ours reversed -> ReversalsNoticed { Ours = ours; AmountReversed = reversed; Keyless = [] })
             (Gen.elements [ None; None; Some(trr 3) ])
             (Gen.elements [ 10_00L; 30_00L; 100_00L ])
         1,

@@ -109,7 +109,7 @@ let tests =
                         (after [
                             Taken
                             accepted
-                            Hears(ReversalsNoticed { Ours = None; AmountReversed = 30_00L })
+                            Hears(ReversalsNoticed { Ours = None; AmountReversed = 30_00L; Keyless = [] })
                         ])
                         { atStripe with AmountReversed = 30_00L })
                     "reversed by others, and known"

@@ -143,9 +143,9 @@ let contradictions =
     let yes number = TransferAnswered(Accepted(tr number))
     let found number = TransferSeen [ tr number ]
     let back number = ReversalAnswered(Accepted(trr number))
-    let sight number = ReversalSeen { Ours = Some(trr number); AmountReversed = 100_00L }
+    let sight number = ReversalSeen { Ours = Some(trr number); AmountReversed = 100_00L; Keyless = [] }
     let no = ReversalAnswered(Denied(because OtherCause, false))
-    let listed = ReversalSeen { Ours = None; AmountReversed = 0L }
+    let listed = ReversalSeen { Ours = None; AmountReversed = 0L; Keyless = [] }
     let nothingNew = Transfers.Unchanged
     let contradicts why = Transfers.Refused why
 

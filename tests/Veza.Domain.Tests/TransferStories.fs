@@ -13,7 +13,7 @@ let noAnswer = Hears(TransferAnswered(InDoubt NoAnswer))
 let refunded number amount = Hears(RefundSucceeded(claim number amount))
 let reversed number = Hears(ReversalAnswered(Accepted(trr number)))
 let notReversed cause = Hears(ReversalAnswered(Denied(because cause, false)))
-let seen ours amount = Hears(ReversalSeen { Ours = ours; AmountReversed = amount })
+let seen ours amount = Hears(ReversalSeen { Ours = ours; AmountReversed = amount; Keyless = [] })
 
 let statusAfter steps = TransferWords.status (tell steps).Transfer.Status
 let attemptAfter steps = Option.get (tell steps).Transfer.Attempt

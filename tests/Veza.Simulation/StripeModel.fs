@@ -28,8 +28,14 @@ let respond (status: int) (body: string) (headers: (string * string) list) =
 let private meta (metadata: IEnumerable<KeyValuePair<string, string>>) =
     String.Join(",", [ for KeyValue(name, value) in metadata -> $"\"{name}\":\"{value}\"" ])
 
+/// Stripe's dashboard writes no metadata.
 let private reversalJson (transfer: StripeTransfer) (reversal: StripeReversal) =
-    $$$"""{"id":"{{{reversal.Id}}}","object":"transfer_reversal","amount":{{{reversal.Amount}}},"currency":"{{{transfer.Currency}}}","created":{{{reversal.At.ToUnixTimeSeconds()}}},"metadata":{"operation_id":"{{{reversal.Operation}}}"},"transfer":"{{{transfer.Id}}}"}"""
+    let metadata =
+        if reversal.Operation = "by hand" then
+            "{}"
+        else
+            $$$"""{"operation_id":"{{{reversal.Operation}}}"}"""
+    $$$"""{"id":"{{{reversal.Id}}}","object":"transfer_reversal","amount":{{{reversal.Amount}}},"currency":"{{{transfer.Currency}}}","created":{{{reversal.At.ToUnixTimeSeconds()}}},"metadata":{{{metadata}}},"transfer":"{{{transfer.Id}}}"}"""
 
 let private transferJson (transfer: StripeTransfer) =
     let isReversed =

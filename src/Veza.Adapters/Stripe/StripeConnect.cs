@@ -127,9 +127,14 @@ public sealed class StripeConnect(StripeClient stripe)
     {
         var transfer = await stripe.V1.Transfers.GetAsync(stripeId.Value, cancellationToken: cancellation);
         StripeReversalId? ours = null;
+        var keyless = new List<KeylessReversal>();
         if (key is null)
         {
-            return new ReversalSight(FSharpOption<StripeReversalId>.None, transfer.AmountReversed);
+            return new ReversalSight(
+                FSharpOption<StripeReversalId>.None,
+                transfer.AmountReversed,
+                ListModule.OfSeq(keyless)
+            );
         }
 
         await foreach (
@@ -140,18 +145,27 @@ public sealed class StripeConnect(StripeClient stripe)
             )
         )
         {
-            if (reversal.Metadata?.GetValueOrDefault(OperationKey) == key.Value)
+            var operation = reversal.Metadata?.GetValueOrDefault(OperationKey);
+            if (operation == key.Value)
             {
-                ours = StripeReversalId
-                    .Parse(reversal.Id)
-                    .Match(ok: id => id, error: why => throw new InvalidDataException(why));
+                ours = Read(reversal.Id);
+            }
+            else if (string.IsNullOrEmpty(operation))
+            {
+                keyless.Add(new KeylessReversal(Read(reversal.Id), reversal.Amount));
             }
         }
 
         return new ReversalSight(
             ours is null ? FSharpOption<StripeReversalId>.None : FSharpOption<StripeReversalId>.Some(ours),
-            transfer.AmountReversed
+            transfer.AmountReversed,
+            ListModule.OfSeq(keyless)
         );
+
+        static StripeReversalId Read(string id) =>
+            StripeReversalId
+                .Parse(id)
+                .Match(ok: read => read, error: why => throw new InvalidDataException(why));
     }
 
     /// <summary>Whether a look-up that failed may simply be repeated. Anything else is a fault of ours.</summary>
