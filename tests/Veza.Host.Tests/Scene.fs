@@ -330,6 +330,19 @@ let play name changes (act: Scene -> Task<unit>) =
         do! act scene
     }
 
+/// So many events that came before the money which they take from.
+let parked (scene: Scene) count =
+    scene.Until(
+        $"{count} events to be parked",
+        fun () ->
+            task {
+                let! now =
+                    scene.Scalar<int64>
+                        "select count(*) from webhook_events where state = 'parked' and awaits <> ''"
+                return now = count
+            }
+    )
+
 let fault operation mode times = Fault(operation, mode, Times = Nullable times)
 
 /// An address for a second host, known before it starts.

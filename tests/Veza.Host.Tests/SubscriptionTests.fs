@@ -221,6 +221,32 @@ let tests =
                     do! isNow scene id "canceled"
                     do! scene.BooksAgree()
                 })
+        play "disputed before its payment was heard of: the dispute waits for it" hurried (fun scene ->
+            task {
+                scene.World.Courier.Add(
+                    Veza.Sandbox.Control.DeliveryRule(
+                        "payment_succeeded",
+                        Veza.Sandbox.Control.Delivery.Drop,
+                        Times = 1
+                    )
+                )
+                let! asked = scene.Post("/api/v1/subscriptions", monthly)
+                scene.World.Faults.Add(
+                    Veza.Sandbox.Control.Fault(
+                        "hyperswitch.payments.get",
+                        Veza.Sandbox.Control.FaultMode.ErrorBefore,
+                        Status = 503
+                    )
+                )
+                scene.World.Hyperswitch.Confirm(paymentOf asked, good) |> ignore
+                scene.World.Hyperswitch.Dispute(paymentOf asked, System.Nullable(), false) |> ignore
+                // Hyperswitch's word by its name for the payment, and Stripe's two by their own.
+                do! parked scene 3L
+                scene.World.Faults.Clear()
+                do! isNow scene (asked.Text "id") "canceled"
+                do! parked scene 0L
+                do! scene.BooksAgree()
+            })
         play "a lost answer is found out by asking, and charges nobody twice" hurried (fun scene ->
             task {
                 scene.World.Faults.Add(

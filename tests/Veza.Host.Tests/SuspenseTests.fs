@@ -211,4 +211,27 @@ let tests =
                 Expect.equal suspense 0L ""
                 do! scene.BooksAgree()
             })
+        play "a late payment that is refunded at Hyperswitch before anybody has heard of it" [] (fun scene ->
+            task {
+                scene.World.Courier.Add(DeliveryRule("payment_succeeded", Delivery.Drop, Times = 1))
+                let! _, payment = offered scene
+                scene.World.Hyperswitch.Confirm(payment, "4000000000000002") |> ignore
+                let! order = scene.Scalar<Guid> "select id from orders"
+                do! scene.OrderIs(string order, "payment_failed")
+                let! _ = scene.Post($"/api/v1/orders/{order}/cancel", "")
+                // Nobody hears of the payment by asking until the refund has been told.
+                scene.World.Faults.Add(
+                    Fault("hyperswitch.payments.get", FaultMode.ErrorBefore, Status = 503)
+                )
+                scene.World.Hyperswitch.Confirm(payment, "4242424242424242") |> ignore
+                scene.World.Hyperswitch.Decide(RefundFate.Succeeded, 1)
+                scene.World.Hyperswitch.RefundByHand(payment, 10000L) |> ignore
+                do! parked scene 1L
+                scene.World.Faults.Clear()
+                do! scene.DepositIs(payment, "cleared")
+                do! parked scene 0L
+                let! suspense = scene.Balance "suspense"
+                Expect.equal suspense 0L "what was given back is known"
+                do! scene.BooksAgree()
+            })
     ]

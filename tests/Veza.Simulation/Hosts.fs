@@ -239,7 +239,7 @@ and Host(id: int, world: World) =
                         see row.DueAt.Value
                 // Looking after those whose object is not here shows nothing.
                 for event in tables.Events do
-                    if event.State = "parked" && tables.IsHere event.ObjectId then
+                    if event.State = "parked" && tables.IsHere event then
                         see (lastSweep + settings.SweepInterval))
         due |> ValueOption.map (fun time -> max time (lastSweep + settings.SweepInterval))
 

@@ -300,7 +300,7 @@ type MemoryStore(host: int, scheduler: Scheduler, tables: Tables, lostCommits: i
                 do! pass "releases events"
                 let parked =
                     tables.Events
-                    |> Seq.filter (fun row -> row.State = "parked" && tables.IsHere row.ObjectId)
+                    |> Seq.filter (fun row -> row.State = "parked" && tables.IsHere row)
                     |> List.ofSeq
                 for row in parked do
                     row.State <- "received"

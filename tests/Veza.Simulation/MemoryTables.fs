@@ -38,6 +38,7 @@ type EventRow(event: WaitingEvent) =
     member val State = "received" with get, set
     member val Due = Nullable<DateTimeOffset>() with get, set
     member val Reason: string | null = null with get, set
+    member val Awaits: string | null = null with get, set
 
 /// Rows, not aggregates: what does not survive being stored shows here as it would in PostgreSQL.
 type Tables() =
@@ -69,10 +70,16 @@ type Tables() =
     /// PostgreSQL breaks them after a second; there should be none to break.
     member val Deadlocks = List<string>()
 
-    /// Whether what an event is about is known by this name of a provider's.
-    member tables.IsHere(name: string) =
+    /// Whether what a parked event is about is here, or the money that it takes from.
+    member tables.IsHere(event: EventRow) =
+        let name = event.ObjectId
         tables.Payments.Values |> Seq.exists (fun row -> row.Payment = name || string row.Connector = name)
         || tables.Refunds.Values |> Seq.exists (fun (struct (row, _)) -> row.ProviderRefundId = name)
+        || match event.Awaits with
+           | NonNull awaited ->
+               let payment = tables.ChargeConnectors.GetValueOrDefault(awaited, awaited)
+               tables.Deposits.Values |> Seq.exists (fun (struct (row, _)) -> row.PaymentId = payment)
+           | _ -> false
 
     static member private Read(read: Result<'t, string>, version) =
         match read with

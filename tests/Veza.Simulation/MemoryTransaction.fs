@@ -413,17 +413,18 @@ type Transaction(host: int, scheduler: Scheduler, tables: Tables, lostCommits: i
         member _.CloseEvents(closed, now, _) =
             task {
                 do! pass "closes events"
-                for struct (event, state, reason) in closed do
+                for closing in closed do
                     writes.Add(fun () ->
                         for row in tables.Events do
-                            if row.Event.Seq = event.Seq then
-                                row.State <- (string state).ToLowerInvariant()
+                            if row.Event.Seq = closing.Event.Seq then
+                                row.State <- (string closing.State).ToLowerInvariant()
                                 row.Due <-
-                                    (if state = EventState.Asking then
+                                    (if closing.State = EventState.Asking then
                                          Nullable now
                                      else
                                          Nullable())
-                                row.Reason <- reason)
+                                row.Reason <- closing.Reason
+                                row.Awaits <- closing.Awaits)
             }
 
         member transaction.Write(changes, _, _) =

@@ -99,7 +99,7 @@ sealed class Inbox(NpgsqlDataSource database)
     /// <summary>Writes down what became of them, in the transaction of their effects.</summary>
     public static async Task Close(
         Session session,
-        IReadOnlyList<(WaitingEvent Event, EventState State, string? Reason)> closed,
+        IReadOnlyList<ClosedEvent> closed,
         DateTimeOffset now,
         CancellationToken cancellation
     )
@@ -108,23 +108,27 @@ sealed class Inbox(NpgsqlDataSource database)
         var command = new NpgsqlBatchCommand(
             """
             update webhook_events e
-            set state = c.state, reason = c.reason, processed_at = $5,
-                due_at = case when c.state = 'asking' then $5 end
-            from unnest($1, $2, $3, $4) as c (provider, event_id, state, reason)
+            set state = c.state, reason = c.reason, awaits = c.awaits, processed_at = $6,
+                due_at = case when c.state = 'asking' then $6 end
+            from unnest($1, $2, $3, $4, $5) as c (provider, event_id, state, reason, awaits)
             where e.provider = c.provider and e.event_id = c.event_id
             """
         );
-        new Columns<(WaitingEvent Event, EventState State, string? Reason)>(command, closed)
+        new Columns<ClosedEvent>(command, closed)
             .Text(row => row.Event.Provider)
             .Text(row => row.Event.EventId)
             .Text(row => Word(row.State))
-            .Text(row => row.Reason);
+            .Text(row => row.Reason)
+            .Text(row => row.Awaits);
         command.Parameters.Add(Reading.At(now));
         batch.BatchCommands.Add(command);
         await batch.ExecuteNonQueryAsync(cancellation);
     }
 
-    /// <summary>Events that came before their object wait again as soon as it is here.</summary>
+    /// <summary>
+    /// Events that came before their object wait again as soon as it is here, and those that take from a payment as soon
+    /// as its money is booked: a refund in the dashboard is not ours, and a subscription's payment is no order's.
+    /// </summary>
     public async Task<int> ReleaseParked(CancellationToken cancellation)
     {
         await using var command = database.CreateCommand(
@@ -133,7 +137,11 @@ sealed class Inbox(NpgsqlDataSource database)
             where state = 'parked' and (
                 exists (select from payments where payment_id = e.object_id)
                 or exists (select from payments where connector_payment_id = e.object_id)
-                or exists (select from refunds where provider_refund_id = e.object_id))
+                or exists (select from refunds where provider_refund_id = e.object_id)
+                or exists (select from deposits where payment_id = e.awaits)
+                or exists (
+                    select from deposits d join subscription_payments p on p.payment_id = d.payment_id
+                    where p.connector_payment_id = e.awaits))
             """
         );
         return await command.ExecuteNonQueryAsync(cancellation);

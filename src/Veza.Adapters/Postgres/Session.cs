@@ -198,7 +198,7 @@ sealed class Session : ITransaction
         Inbox.Take(this, most, cancellation);
 
     public Task CloseEvents(
-        IReadOnlyList<(WaitingEvent Event, EventState State, string? Reason)> closed,
+        IReadOnlyList<ClosedEvent> closed,
         DateTimeOffset now,
         CancellationToken cancellation
     ) => Inbox.Close(this, closed, now, cancellation);

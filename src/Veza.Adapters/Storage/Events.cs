@@ -28,6 +28,12 @@ public sealed record WaitingEvent(
     DateTimeOffset? ReceivedAt = null
 );
 
+/// <summary>An event that has had its effect, or waits for something.</summary>
+/// <param name="Awaits">
+/// The provider's name for the payment that a parked event takes from, and that is not here yet.
+/// </param>
+public sealed record ClosedEvent(WaitingEvent Event, EventState State, string? Reason, string? Awaits = null);
+
 /// <summary>What became of an event.</summary>
 public enum EventState
 {

@@ -300,11 +300,7 @@ public interface ITransaction : IAsyncDisposable
     Task<List<WaitingEvent>> TakeEvents(int most, CancellationToken cancellation);
 
     /// <summary>Writes down what became of them, in the transaction of their effects.</summary>
-    Task CloseEvents(
-        IReadOnlyList<(WaitingEvent Event, EventState State, string? Reason)> closed,
-        DateTimeOffset now,
-        CancellationToken cancellation
-    );
+    Task CloseEvents(IReadOnlyList<ClosedEvent> closed, DateTimeOffset now, CancellationToken cancellation);
 
     /// <exception cref="ConcurrentChangeException">Something here was changed since it was read.</exception>
     Task Write(Changes changes, DateTimeOffset now, CancellationToken cancellation);

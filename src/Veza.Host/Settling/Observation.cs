@@ -31,4 +31,5 @@ abstract record Observation(Cause Cause)
 }
 
 /// <summary>What an observation came to, and why where that needs a reason.</summary>
-sealed record Conclusion(EventState State, string? Reason = null);
+/// <param name="Awaits">The payment that a parked event takes from.</param>
+sealed record Conclusion(EventState State, string? Reason = null, string? Awaits = null);

@@ -163,7 +163,7 @@ sealed class Settler(Settings settings)
         {
             return world.DepositOf(observed.Refund.Report.Payment) is { } deposit
                 ? ConcludeWithdrawal(world, changes, observed, deposit.Value, now)
-                : new(EventState.Parked, "unknown_refund");
+                : new(EventState.Parked, "unknown_refund", observed.Refund.Report.Payment);
         }
 
         var order = world.Order(refund.Value.Order).Value;
@@ -286,7 +286,7 @@ sealed class Settler(Settings settings)
         var paid = world.OrderOfPayment(World.PaymentOf(seen));
         if ((known is null ? paid : world.Order(known.Value.Order)) is not { } order)
         {
-            return new(EventState.Parked, "unknown_payment");
+            return new(EventState.Parked, "unknown_payment", World.PaymentOf(seen));
         }
 
         if (paid is not null && !paid.Value.Id.Equals(order.Value.Id))

@@ -82,12 +82,12 @@ sealed partial class InboxWorker(
                 var conclusion = entry.Read.Observation is null
                     ? entry.Read.Conclusion!
                     : conclusions.Dequeue();
-                return (entry.Event, conclusion.State, conclusion.Reason);
+                return new ClosedEvent(entry.Event, conclusion.State, conclusion.Reason, conclusion.Awaits);
             })
             .ToList();
         await session.CloseEvents(closed, now, cancellation);
         await session.Commit(cancellation);
-        foreach (var (waiting, state, reason) in closed.Where(entry => entry.State == EventState.Quarantined))
+        foreach (var (waiting, _, reason, _) in closed.Where(entry => entry.State == EventState.Quarantined))
         {
             LogQuarantined(waiting.Provider, waiting.EventId, waiting.Type, reason);
         }
@@ -137,7 +137,7 @@ sealed partial class InboxWorker(
     {
         await using var session = await store.Begin(cancellation);
         await session.CloseEvents(
-            [(waiting, EventState.Poisoned, why.Message)],
+            [new ClosedEvent(waiting, EventState.Poisoned, why.Message)],
             clock.GetUtcNow(),
             cancellation
         );

@@ -83,7 +83,7 @@ sealed partial class Inquirer(
 
         await using var session = await store.Begin(cancellation);
         await session.CloseEvents(
-            [(waiting, conclusion.State, conclusion.Reason)],
+            [new ClosedEvent(waiting, conclusion.State, conclusion.Reason, conclusion.Awaits)],
             clock.GetUtcNow(),
             cancellation
         );
