@@ -258,11 +258,12 @@ module Deposit =
         | ByWebhook -> Error Contradicts
 
     /// What contradicts or decides is asked about, and the answer followed: a webhook may only be old. An open dispute
-    /// may be taken to a later stage by one.
+    /// may be taken to a later stage by one, and a refund may succeed; that it failed would give its amount free.
     let private replaces source known next =
         match known, next with
         | known, next when known = next -> Ok false
-        | ByRefund Waiting, ByRefund(Taken | NotTaken | Waiting) -> Ok true
+        | ByRefund Waiting, ByRefund(Taken | Waiting) -> Ok true
+        | ByRefund Waiting, ByRefund NotTaken -> followed source
         | ByRefund(Taken | NotTaken), ByRefund Waiting -> Ok false
         | ByRefund(Taken | NotTaken), ByRefund(Taken | NotTaken) -> followed source
         | ByDispute({ Ruling = Opened | Challenged } as before),
@@ -274,13 +275,15 @@ module Deposit =
 
     let private withWithdrawal withdrawal source (deposit: Deposit) =
         match deposit.withdrawals |> List.tryFind (fun known -> known.Name = withdrawal.Name) with
+        | None when withdrawal.By = ByRefund NotTaken && source = ByWebhook -> Error Contradicts
         | None -> Ok(Some { deposit with withdrawals = deposit.withdrawals @ [ withdrawal ] })
         | Some known when known.Amount <> withdrawal.Amount && withdrawal.By.IsByRefund ->
             Error TakesAnotherAmount
+        // The bank may claim more, or less, as the dispute goes on; nobody asks about this one every hour.
+        | Some known when known.Amount <> withdrawal.Amount && source = ByWebhook -> Error Contradicts
         | Some known ->
             replaces source known.By withdrawal.By
             |> Result.map (fun isNews ->
-                // The bank may claim more, or less, as the dispute goes on.
                 if isNews || (known.Amount <> withdrawal.Amount && known.By = withdrawal.By) then
                     let put found = if found.Name = withdrawal.Name then withdrawal else found
                     Some { deposit with withdrawals = List.map put deposit.withdrawals }

@@ -91,7 +91,8 @@ type Dispute = private {
     since: DateTimeOffset
     /// When the provider is asked next; none once a decision is old enough.
     due: DateTimeOffset option
-    /// How often it has taken something from the order: each time is a refund of its own.
+    /// How often it has taken something from the order, each time by a refund of its own, or was opened again. While it
+    /// is open, more than none says that it was decided before.
     rounds: int
 } with
 
@@ -248,8 +249,10 @@ module Dispute =
             Unchanged
         else
             let since = if isSame then dispute.since else now
+            let isReopened = not isSame && status.IsOpen
             Advanced {
                 dispute with
+                    rounds = dispute.rounds + (if isReopened then 1 else 0)
                     amount = { dispute.amount with Minor = report.Amount }
                     seen = report.Fact
                     terms = terms
@@ -259,12 +262,17 @@ module Dispute =
             }
 
     /// Every status meets every signal. An answer is followed wherever it leads. A webhook may be old: it may open,
-    /// enlarge and decide a dispute; where it takes something back, the provider is asked.
+    /// enlarge and decide a dispute; where it takes something back, or decides one that was decided before, the provider
+    /// is asked.
     let apply rules (now: DateTimeOffset) signal dispute =
         match dispute.status, signal with
         | (Open _ | Won | Lost _), ProviderReports(ByAnswer, report) -> dispute |> follow rules now report
         | Open _, ProviderReports(ByWebhook, report) when
             report.Fact.Stage < dispute.seen.Stage || report.Amount < dispute.amount.Minor
+            ->
+            Refused Contradicts
+        | Open _, ProviderReports(ByWebhook, { Fact = { Ruling = WonByUs | LostByUs } }) when
+            dispute.rounds > 0
             ->
             Refused Contradicts
         // It was opened before it was challenged, whatever arrives first.

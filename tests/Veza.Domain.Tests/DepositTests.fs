@@ -282,6 +282,22 @@ let takenBack =
                 (Some afterMonth)
                 "access again"
         }
+        test
+            "a failure is asked about whenever a webhook brings it: it may be older than a success nobody heard of" {
+            let failed = refund "ref_x" 900L (HasFailed(because OtherCause))
+            Expect.equal (failed earned active) MustBeAsked "first heard of"
+            let pending, subscription = after [ refund "ref_x" 900L StillPending ]
+            Expect.equal (failed pending subscription) MustBeAsked "pending until now"
+        }
+        test "another amount of a dispute is asked about: a webhook may be the older word" {
+            let disputed, subscription = after [ dispute 900L Stage.Dispute Opened ByWebhook ]
+            for amount in [ 400L; 901L ] do
+                for ruling in [ Opened; Challenged ] do
+                    Expect.equal
+                        (dispute amount Stage.Dispute ruling ByWebhook disputed subscription)
+                        MustBeAsked
+                        $"{amount} {ruling}"
+        }
         test "a dispute takes the money and ends the charging; lost, it ends the access" {
             let disputed, canceled = after [ dispute 900L Stage.Dispute Opened ByWebhook ]
             Expect.equal
@@ -338,7 +354,7 @@ let takenBack =
                 after [
                     refund "ref_x" 900L HasSucceeded
                     dispute 400L Stage.Dispute Opened ByWebhook
-                    dispute 900L Stage.Dispute Opened ByWebhook
+                    dispute 900L Stage.Dispute Opened ByAnswer
                 ]
             let postings = Ledger.ofDeposit None deposit
             Expect.equal (balance PlatformCash postings) -900L "gone twice"

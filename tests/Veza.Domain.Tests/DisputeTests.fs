@@ -246,6 +246,16 @@ let disputes =
             Expect.equal (open' |> say ByWebhook 1 whole inquiry) open' "an earlier stage"
             Expect.equal (open' |> say ByWebhook 1 whole lost) (open' |> ruled lost) "but it may be decided"
         }
+        test "opened again, it is decided by no webhook: that may be the older decision" {
+            for decided in [ won; lost ] do
+                let again = paid |> disputed whole opened |> ruled decided |> work |> ruled opened
+                for late in [ won; lost ] do
+                    Expect.equal
+                        (again |> say ByWebhook 1 whole late)
+                        again
+                        $"%A{late}: the provider is asked"
+                    Expect.notEqual (again |> ruled late) again "and followed"
+        }
         property
             "and refunds never take the same money, whatever happens"
             (Prop.forAll (Arb.fromGen (Gen.listOf deeds)) (fun deeds ->

@@ -16,6 +16,8 @@ let private ruled ruling = DisputeRuled(one, 1, ruling, false)
 let private stuck = { fair with StuckRefund = 100 }
 let private slow = { fair with LateRefund = 100 }
 let private lossy = { fair with LostWebhook = 100 }
+let private late = { fair with LostWebhook = 50; SlowWebhook = 50 }
+let private deaf = { fair with LostRequest = 20; LostWebhook = 50 }
 let private silent = { fair with LostAnswer = 35 }
 let private broken = { fair with ServerError = 40 }
 let private refusing = { fair with Refused = 50 }
@@ -162,8 +164,59 @@ let all = [
         40, DisputeOpens(OfSubscription 1, 100, false)
         60, DisputeRuled(OfSubscription 1, 1, Ruling.Lost, false)
     ]
+    told "an order that was cancelled is paid, and refunded in the dashboard before anybody has heard of it" [
+        buys two
+        1, Pays(1, false)
+        30, Cancels 1
+        200, PaysUnheard 1
+        204, RefundsByHand one
+    ]
+    "a dispute is heard of before the subscription's payment",
+    {
+        Seed = 25
+        Weather = deaf
+        Acts = [
+            0, Subscribes(1, 10_00L, "EUR")
+            4, DisputeOpens(OfSubscription 1, 100, false)
+            60, DisputeRuled(OfSubscription 1, 1, Ruling.Lost, false)
+        ]
+        Days = 0.3
+    }
     told "a subscription's payment is refunded in the dashboard" [
         0, Subscribes(1, 10_00L, "EUR")
         40, RefundsByHand(OfSubscription 1)
     ]
+    "an old failure is delivered of a refund whose success nobody has heard of",
+    {
+        Seed = 83
+        Weather = { lossy with LostWebhook = 50; LateRefund = 100 }
+        Acts = [ buys two; 1, Pays(1, false); 30, Cancels 1; 60, Pays(1, true); 200, OldFailureArrives 1 ]
+        Days = 0.5
+    }
+    "a claim on a subscription's payment grows, and the word from before comes last",
+    {
+        Seed = 41
+        Weather = late
+        Acts = [
+            0, Subscribes(1, 10_00L, "EUR")
+            40, DisputeOpens(OfSubscription 1, 40, false)
+            50, DisputeEscalates(OfSubscription 1, 1)
+            52, DisputeGrows(OfSubscription 1, 1, 100)
+        ]
+        Days = 0.3
+    }
+    "a dispute that was lost, won and opened again hears of its loss once more",
+    {
+        Seed = 77
+        Weather = late
+        Acts = [
+            buys two
+            pays
+            40, DisputeOpens(one, 40, false)
+            60, ruled Ruling.Lost
+            63, ruled Ruling.Won
+            66, DisputeEscalates(one, 1)
+        ]
+        Days = 0.5
+    }
 ]
