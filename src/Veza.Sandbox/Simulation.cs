@@ -34,7 +34,7 @@ public sealed class Simulation : IAsyncDisposable
         Events = new StripeEventLog(Clock, SendStripe);
         Accounts = new StripeAccountBooks(Events);
         Stripe = new StripeBooks(Clock, Accounts, Events);
-        Payouts = new StripePayoutBooks(Clock, Stripe, Events);
+        Payouts = new StripePayoutBooks(Clock, Accounts, Stripe, Events);
         Charges = new StripeChargeBooks(Clock, Stripe, Events);
         Hyperswitch = new HyperswitchBooks(Clock, Stripe, Charges, SendHyperswitch);
     }

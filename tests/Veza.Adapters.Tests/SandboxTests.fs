@@ -65,6 +65,37 @@ let private call (wire: Wire) (verb: string) (path: string) (json: string) =
         return int response.StatusCode, body
     }
 
+/// A POST to Stripe, for an account or for the platform (""): the status, and the error's code and message.
+let private stripe (wire: Wire) (account: string) (path: string) (fields: (string * string) list) =
+    task {
+        use http = new HttpClient()
+        use request = new HttpRequestMessage(HttpMethod.Post, wire.StripeUrl + "/v1" + path)
+        request.Headers.TryAddWithoutValidation("Authorization", "Bearer sk_test") |> ignore
+        request.Headers.TryAddWithoutValidation("Idempotency-Key", string (Guid.NewGuid())) |> ignore
+        if account <> "" then
+            request.Headers.TryAddWithoutValidation("Stripe-Account", account) |> ignore
+        request.Content <- new FormUrlEncodedContent(dict fields)
+        use! response = http.SendAsync request
+        let! body = response.Content.ReadAsStringAsync()
+        use document = JsonDocument.Parse body
+        let error (field: string) =
+            match document.RootElement.TryGetProperty "error" with
+            | true, error ->
+                match error.TryGetProperty field with
+                | true, value -> string value
+                | false, _ -> ""
+            | false, _ -> ""
+        return int response.StatusCode, error "code", error "message"
+    }
+
+let private amounts = [
+    "0", "parameter_invalid_integer", "This value must be greater than or equal to 1."
+    "-5", "parameter_invalid_integer", "This value must be greater than or equal to 1."
+    "12.5", "parameter_invalid_integer", "Invalid integer: 12.5"
+    "many", "parameter_invalid_integer", "Invalid integer: many"
+    "100000000", "amount_too_large", "Amount must be no more than 999,999.99 EUR"
+]
+
 let private control wire path json = call wire "POST" ("/control" + path) json
 
 let private read (body: string) (field: string) =
@@ -236,4 +267,123 @@ let tests =
                 let! _, paid = renew ()
                 Expect.equal (read paid "status") "succeeded" "and paid again"
             })
+        testList "refuses, as Stripe does," [
+            for path, account, more in
+                [ "/transfers", "", [ "destination", "acct_ada" ]; "/payouts", "acct_ada", [] ] do
+                play $"amounts and currencies that are none, at {path}" (fun wire ->
+                    task {
+                        let ask fields = stripe wire account path (fields @ more)
+                        for amount, code, message in amounts do
+                            let! answer = ask [ "amount", amount; "currency", "eur" ]
+                            Expect.equal answer (400, code, message) amount
+                        let! status, code, message = ask [ "amount", "500"; "currency", "xyz" ]
+                        Expect.equal (status, code) (400, "") "Stripe gives no code"
+                        Expect.stringStarts message "Invalid currency: xyz. Stripe currently supports" ""
+                        for missing in [ "amount"; "currency" ] do
+                            let given = [ "amount", "500"; "currency", "eur" ]
+                            let! answer = ask (given |> List.filter (fun (name, _) -> name <> missing))
+                            Expect.equal
+                                answer
+                                (400, "parameter_missing", $"Missing required param: {missing}.")
+                                ""
+                        Expect.equal (platform wire) 1_000_00L "nothing has moved"
+                    })
+            play "amounts that are none, of a reversal" (fun wire ->
+                task {
+                    let! transfer = toReverse wire 20_00L
+                    let id =
+                        match Transfers.Transfer.duty transfer with
+                        | Some(Transfers.SendReversal(id, _, _)) -> id.Value
+                        | duty -> failtest $"{duty}"
+                    for amount, code, message in List.truncate 4 amounts do
+                        let! answer = stripe wire "" $"/transfers/{id}/reversals" [ "amount", amount ]
+                        Expect.equal answer (400, code, message) amount
+                    let! answer = stripe wire "" $"/transfers/{id}/reversals" [ "amount", "100000000" ]
+                    let status, code, _ = answer
+                    Expect.equal (status, code) (400, "") "more than is left has no code"
+                })
+            play "a transfer to an account that may not receive any, and gives back what it has" (fun wire ->
+                task {
+                    let! before = toReverse wire 20_00L
+                    let! _ =
+                        control
+                            wire
+                            "/accounts/acct_ada/standing"
+                            """{"payouts_enabled":false,"transfers_active":false,"disabled_reason":"rejected.fraud"}"""
+                    let! refused = send wire (owed ())
+                    Expect.equal
+                        (describe refused)
+                        "denied: other insufficient_capabilities_for_transfer"
+                        "a definite no: nothing has moved, and another try takes a new key"
+                    let! back = reverse wire before
+                    Expect.equal (describe back) "accepted" "a reversal needs no capability"
+                    let! status, code, _ =
+                        stripe wire "acct_ada" "/payouts" [ "amount", "100"; "currency", "eur" ]
+                    Expect.equal (status, code) (400, "payouts_not_allowed") ""
+                    let! _ =
+                        control
+                            wire
+                            "/accounts/acct_ada/standing"
+                            """{"payouts_enabled":true,"transfers_active":true,"disabled_reason":null}"""
+                    let! sent = send wire (owed ())
+                    Expect.equal (describe sent) "accepted" "once it may again"
+                })
+            play "a payout of an account that is not connected" (fun wire ->
+                task {
+                    let! status, code, _ =
+                        stripe wire "acct_nobody" "/payouts" [ "amount", "100"; "currency", "eur" ]
+                    Expect.equal (status, code) (403, "account_invalid") ""
+                })
+        ]
+        testList "refuses, as Hyperswitch does," [
+            play "amounts and currencies that it cannot read" (fun wire ->
+                task {
+                    for body, code, words in
+                        [
+                            """{"amount":-5,"currency":"EUR"}""", "IR_06", "invalid value: integer `-5`"
+                            """{"amount":1.5,"currency":"EUR"}""", "IR_06", "floating point `1.5`"
+                            """{"amount":"500","currency":"EUR"}""", "IR_06", "string"
+                            """{"amount":500,"currency":"XYZ"}""", "IR_06", "unknown variant `XYZ`"
+                            """{"amount":500,"currency":"eur"}""", "IR_06", "unknown variant `eur`"
+                            """{"amount":500}""", "IR_04", "currency"
+                            """{"currency":"EUR"}""", "IR_04", "amount"
+                        ] do
+                        let! status, answer = call wire "POST" "/hyperswitch/payments" body
+                        Expect.equal status 400 body
+                        Expect.stringContains answer $"\"code\":\"{code}\"" body
+                        Expect.stringContains (answer.Replace("\\u0060", "`")) words body
+                    let! order = paid wire
+                    let payment = (PaymentId.For order.Id).Value
+                    for amount, status, code in
+                        [
+                            "\"50\"", 400, "IR_06"
+                            "1.5", 400, "IR_06"
+                            "0", 422, "IR_05"
+                            "-5", 422, "IR_05"
+                        ] do
+                        let! told, answer =
+                            call
+                                wire
+                                "POST"
+                                "/hyperswitch/refunds"
+                                $"""{{"payment_id":"{payment}","amount":{amount}}}"""
+                        Expect.equal told status amount
+                        Expect.stringContains answer code amount
+                })
+            play "a payment that its connector cannot charge fails when the buyer pays" (fun wire ->
+                task {
+                    for amount, currency, code in
+                        [ 100_000_000L, "EUR", "amount_too_large"; 500L, "GHS", "invalid_request_error" ] do
+                        let! status, made =
+                            call
+                                wire
+                                "POST"
+                                "/hyperswitch/payments"
+                                $"""{{"amount":{amount},"currency":"{currency}"}}"""
+                        Expect.equal status 200 "Hyperswitch itself takes it"
+                        let payment = read made "payment_id"
+                        let! _, tried = call wire "POST" $"/hyperswitch/payments/{payment}/confirm" "{}"
+                        Expect.equal (read tried "status", read tried "error_code") ("failed", code) currency
+                })
+        ]
     ]

@@ -196,6 +196,34 @@ let tests =
                 scene.World.Accounts.Change("acct_nobody", true, true, null) |> ignore
                 do! eventIs scene "account.updated" "ignored:not_ours"
             })
+        play
+            "a seller whose account is restricted is not paid, and is once it may be paid again"
+            []
+            (fun scene ->
+                task {
+                    for seller in [ "ada"; "bob" ] do
+                        do! scene.Seller seller
+                    scene.World.Accounts.Change("acct_ada", false, false, "rejected.fraud") |> ignore
+                    let! order = scene.PaidOrder()
+                    let of' seller (transfers: Text.Json.JsonElement list) =
+                        transfers |> List.find (fun transfer -> text "seller_id" transfer = seller)
+                    do!
+                        becomes scene order "the refusal to be definite" (fun transfers ->
+                            text "status" (of' "ada" transfers) = "permanently_failed"
+                            && text "status" (of' "bob" transfers) = "completed")
+                    Expect.equal (scene.World.Stripe.Balance("acct_ada", "eur")) 0L "nothing was sent"
+                    let! answer = scene.Get $"/api/v1/transfers?order_id={order}&seller_id=ada"
+                    let failed = items "data" answer.Body |> List.exactlyOne
+                    Expect.stringContains
+                        (failed.GetRawText())
+                        "insufficient_capabilities_for_transfer"
+                        "and Stripe's reason is shown"
+                    scene.World.Accounts.Change("acct_ada", true, true, null) |> ignore
+                    let retry = $"""/api/v1/admin/transfers/{text "id" failed}/retry"""
+                    let! _ = scene.As("operator", "POST", retry, "")
+                    do! scene.TransfersAre(order, "completed")
+                    do! scene.BooksAgree()
+                })
         play "a refund that fails at Stripe behind Hyperswitch's back is undone" [] (fun scene ->
             task {
                 let! order = scene.SettledOrder()

@@ -11,40 +11,6 @@ public sealed partial class HyperswitchBooks(
     Action<string, string> publish
 )
 {
-    static readonly HashSet<string> PaymentFields =
-    [
-        "payment_id",
-        "amount",
-        "currency",
-        "confirm",
-        "capture_method",
-        "customer_id",
-        "metadata",
-        "return_url",
-        "profile_id",
-        "description",
-        "merchant_order_reference_id",
-        "session_expiry",
-        "payment_method",
-        "payment_method_data",
-        "setup_future_usage",
-        "off_session",
-        "recurring_details",
-        "customer_acceptance",
-    ];
-
-    static readonly HashSet<string> RefundFields =
-    [
-        "payment_id",
-        "refund_id",
-        "amount",
-        "reason",
-        "refund_type",
-        "metadata",
-        "merchant_connector_details",
-        "split_refunds",
-    ];
-
     readonly Lock gate = new();
     readonly Dictionary<string, Payment> payments = [];
     readonly Dictionary<string, Refund> refunds = [];
@@ -72,20 +38,12 @@ public sealed partial class HyperswitchBooks(
 
     public HyperswitchAnswer CreatePayment(JsonObject body)
     {
-        if (Unknown(body, PaymentFields) is { } refusal)
+        if (HyperswitchForm.RefusedPayment(body) is { } refusal)
         {
             return refusal;
         }
 
-        if (
-            Number(body, "amount") is not { } amount
-            || amount < 0
-            || Text(body, "currency") is not { } currency
-        )
-        {
-            return HyperswitchAnswer.Error(400, "IR_04", "Missing required param: amount or currency");
-        }
-
+        var (amount, currency) = (Number(body, "amount")!.Value, Text(body, "currency")!);
         lock (gate)
         {
             var id = Text(body, "payment_id") ?? $"pay_{++serial:D26}";
@@ -198,10 +156,10 @@ public sealed partial class HyperswitchBooks(
     void Pay(Payment payment, string card)
     {
         payment.Updated = clock.GetUtcNow();
-        if (card.EndsWith("0002", StringComparison.Ordinal))
+        if (Refused(payment, card) is { } code)
         {
             payment.Status = "failed";
-            payment.ErrorCode = "card_declined";
+            payment.ErrorCode = code;
             Publish("payment_failed", payment.Id, "payment_details", payment.ToJson());
         }
         else
@@ -210,6 +168,13 @@ public sealed partial class HyperswitchBooks(
             Become(payment, "succeeded", payment.Amount);
         }
     }
+
+    /// <summary>The connector's word: a declined card, or what Stripe cannot charge. Null if it takes the money.</summary>
+    static string? Refused(Payment payment, string card) =>
+        card.EndsWith("0002", StringComparison.Ordinal) ? "card_declined"
+        : StripeForm.RefusedCurrency(payment.Currency) is not null ? "invalid_request_error"
+        : StripeForm.RefusedSize(payment.Amount, payment.Currency) is not null ? "amount_too_large"
+        : null;
 
     public HyperswitchAnswer GetPayment(string id)
     {
@@ -224,7 +189,7 @@ public sealed partial class HyperswitchBooks(
     /// <summary>In Hyperswitch's order of checks: a repeated full refund says IR_13, not HE_01.</summary>
     public HyperswitchAnswer CreateRefund(JsonObject body)
     {
-        if (Unknown(body, RefundFields) is { } refusal)
+        if (HyperswitchForm.RefusedRefund(body) is { } refusal)
         {
             return refusal;
         }
@@ -449,25 +414,6 @@ public sealed partial class HyperswitchBooks(
                 ["timestamp"] = HyperswitchShapes.Time(clock.GetUtcNow()),
             }.ToJsonString()
         );
-    }
-
-    static HyperswitchAnswer? Unknown(JsonObject body, HashSet<string> known)
-    {
-        var stray = body.FirstOrDefault(field => !known.Contains(field.Key)).Key;
-        return stray is null
-            ? null
-            : new HyperswitchAnswer(
-                400,
-                new JsonObject
-                {
-                    ["error"] = new JsonObject
-                    {
-                        ["error_type"] = "invalid_request",
-                        ["message"] = $"Json deserialize error: unknown field `{stray}`",
-                        ["code"] = "IR_06",
-                    },
-                }
-            );
     }
 
     static string? Text(JsonObject body, string name) =>

@@ -16,6 +16,23 @@ public sealed class StripeAccountBooks(StripeEventLog log)
         }
     }
 
+    /// <summary>A restricted or rejected account has the capability no more; what it holds can still be taken back.</summary>
+    public bool TakesTransfers(string account)
+    {
+        lock (gate)
+        {
+            return accounts[account]["capabilities"]!["transfers"]!.GetValue<string>() == "active";
+        }
+    }
+
+    public bool PaysOut(string account)
+    {
+        lock (gate)
+        {
+            return accounts[account]["payouts_enabled"]!.GetValue<bool>();
+        }
+    }
+
     public JsonObject Open(string account)
     {
         lock (gate)

@@ -87,7 +87,7 @@ public sealed class StripeBooks(TimeProvider clock, StripeAccountBooks accounts,
             return refusal;
         }
 
-        var (amount, currency) = (StripeForm.Amount(form)!.Value, form["currency"]);
+        var (amount, currency) = (StripeForm.Amount(form)!.Value, StripeForm.Currency(form));
         var destination = form["destination"];
         lock (gate)
         {
@@ -98,6 +98,15 @@ public sealed class StripeBooks(TimeProvider clock, StripeAccountBooks accounts,
                     "resource_missing",
                     $"No such destination: '{destination}'",
                     "destination"
+                );
+            }
+
+            if (!accounts.TakesTransfers(destination))
+            {
+                return StripeAnswer.Refused(
+                    "insufficient_capabilities_for_transfer",
+                    "Your destination account needs to have at least one of the following capabilities enabled: "
+                        + "transfers, crypto_transfers, legacy_payments"
                 );
             }
 
@@ -143,14 +152,9 @@ public sealed class StripeBooks(TimeProvider clock, StripeAccountBooks accounts,
                 return StripeAnswer.Refused(null, $"The transfer {id} is already fully reversed.");
             }
 
-            if (form.ContainsKey("amount") && StripeForm.Amount(form) is null)
+            if (form.ContainsKey("amount") && StripeForm.RefusedAmount(form) is { } refusal)
             {
-                return StripeAnswer.Invalid(
-                    400,
-                    "parameter_invalid_integer",
-                    "Invalid positive integer",
-                    "amount"
-                );
+                return refusal;
             }
 
             var amount = StripeForm.Amount(form) ?? left;

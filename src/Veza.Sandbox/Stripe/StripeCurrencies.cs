@@ -25,6 +25,11 @@ public static class StripeCurrencies
         .Concat(Named(WithThree, 3))
         .ToDictionary(StringComparer.OrdinalIgnoreCase);
 
+    /// <summary>Lower case, as Stripe lists them.</summary>
+    public static IEnumerable<string> All => Decimals.Keys.Select(code => code.ToLowerInvariant()).Order();
+
+    public static bool Knows(string currency) => Decimals.ContainsKey(currency);
+
     static IEnumerable<KeyValuePair<string, int>> Named(string codes, int decimals) =>
         codes.Split(' ').Select(code => KeyValuePair.Create(code, decimals));
 

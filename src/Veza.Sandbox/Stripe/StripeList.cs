@@ -50,38 +50,3 @@ static class StripeList
             && long.TryParse(text, CultureInfo.InvariantCulture, out number);
     }
 }
-
-/// <summary>The fields of a form.</summary>
-static class StripeForm
-{
-    /// <summary>A positive integer of minor units; null for anything else.</summary>
-    public static long? Amount(IReadOnlyDictionary<string, string> form) =>
-        form.TryGetValue("amount", out var text)
-        && long.TryParse(text, CultureInfo.InvariantCulture, out var amount)
-        && amount > 0
-            ? amount
-            : null;
-
-    public static Dictionary<string, string> Metadata(IReadOnlyDictionary<string, string> form) =>
-        form.Where(field => field.Key.StartsWith("metadata[", StringComparison.Ordinal))
-            .ToDictionary(field => field.Key["metadata[".Length..^1], field => field.Value);
-
-    /// <summary>What is wrong with the fields that every movement needs; null if nothing is.</summary>
-    public static StripeAnswer? Refusal(IReadOnlyDictionary<string, string> form, params string[] required)
-    {
-        if (Amount(form) is null)
-        {
-            return StripeAnswer.Invalid(
-                400,
-                "parameter_invalid_integer",
-                "Invalid positive integer",
-                "amount"
-            );
-        }
-
-        var missing = Array.Find(required, name => !form.ContainsKey(name));
-        return missing is null
-            ? null
-            : StripeAnswer.Invalid(400, "parameter_missing", $"Missing required param: {missing}.", missing);
-    }
-}

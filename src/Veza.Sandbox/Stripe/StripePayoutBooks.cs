@@ -16,7 +16,12 @@ public sealed record StripePayout(
 /// Money from sellers' Stripe balances to their banks. A payout leaves the balance at once, is in transit a moment later
 /// and then paid, unless it is decided otherwise; one that fails gives the money back, even after it was paid.
 /// </summary>
-public sealed class StripePayoutBooks(TimeProvider clock, StripeBooks money, StripeEventLog log)
+public sealed class StripePayoutBooks(
+    TimeProvider clock,
+    StripeAccountBooks accounts,
+    StripeBooks money,
+    StripeEventLog log
+)
 {
     readonly Lock gate = new();
     readonly Dictionary<string, StripePayout> payouts = [];
@@ -36,7 +41,20 @@ public sealed class StripePayoutBooks(TimeProvider clock, StripeBooks money, Str
             return refusal;
         }
 
-        var (amount, currency) = (StripeForm.Amount(form)!.Value, form["currency"]);
+        if (!accounts.Knows(account))
+        {
+            return accounts.Get(account);
+        }
+
+        if (!accounts.PaysOut(account))
+        {
+            return StripeAnswer.Refused(
+                "payouts_not_allowed",
+                "Payouts have been disabled on this account. Check its status to see if more information is needed."
+            );
+        }
+
+        var (amount, currency) = (StripeForm.Amount(form)!.Value, StripeForm.Currency(form));
         lock (gate)
         {
             if (!money.Take(account, currency, amount))
