@@ -22,25 +22,62 @@ type CSharp =
         | Ok value -> ok.Invoke value
         | Error why -> error.Invoke why
 
+    [<Extension>]
+    static member Match
+        (
+            outcome: Outcome<'next, 'why>,
+            advanced: Func<'next, 'answer>,
+            unchanged: Func<'answer>,
+            refused: Func<'why, 'answer>
+        ) =
+        match outcome with
+        | Advanced next -> advanced.Invoke next
+        | Unchanged -> unchanged.Invoke()
+        | Refused why -> refused.Invoke why
+
+    [<Extension>]
+    static member Match
+        (
+            outcome: Outcome<'next, 'why>,
+            advanced: Action<'next>,
+            unchanged: Action,
+            refused: Action<'why>
+        ) =
+        match outcome with
+        | Advanced next -> advanced.Invoke next
+        | Unchanged -> unchanged.Invoke()
+        | Refused why -> refused.Invoke why
+
+    /// What has become of an aggregate in a step.
+    [<Extension>]
+    static member Match
+        (
+            next: Aggregate,
+            order: Func<Order, 'answer>,
+            refund: Func<Refund, 'answer>,
+            license: Func<License, 'answer>,
+            transfer: Func<Transfer, 'answer>,
+            payout: Func<Payout, 'answer>,
+            subscription: Func<Subscription, 'answer>,
+            deposit: Func<Deposit, 'answer>,
+            dispute: Func<Dispute, 'answer>
+        ) =
+        match next with
+        | Aggregate.Order next -> order.Invoke next
+        | Aggregate.Refund next -> refund.Invoke next
+        | Aggregate.License next -> license.Invoke next
+        | Aggregate.Transfer next -> transfer.Invoke next
+        | Aggregate.Payout next -> payout.Invoke next
+        | Aggregate.Subscription next -> subscription.Invoke next
+        | Aggregate.Deposit next -> deposit.Invoke next
+        | Aggregate.Dispute next -> dispute.Invoke next
+
     // Answers
 
     [<Extension>]
     static member Shown(answer) = Answer.shown answer
 
     // Transfers
-
-    [<Extension>]
-    static member Match
-        (
-            outcome: TransferOutcome,
-            advanced: Func<Transfer, Movement list, 'answer>,
-            unchanged: Func<'answer>,
-            refused: Func<TransferRefusal, 'answer>
-        ) =
-        match outcome with
-        | Transfers.Advanced(next, movements) -> advanced.Invoke(next, movements)
-        | Transfers.Unchanged -> unchanged.Invoke()
-        | Transfers.Refused why -> refused.Invoke why
 
     [<Extension>]
     static member Match
@@ -60,7 +97,7 @@ type CSharp =
         | ReportMissingId -> reportMissingId.Invoke()
 
     [<Extension>]
-    static member Apply(transfer, rules, now, signal) = Transfer.apply rules now signal transfer
+    static member Decide(transfer, rules, now, signal) = Decide.transfer rules now signal transfer
 
     [<Extension>]
     static member Claimed(transfer, rules, now) = Transfer.claimed rules now transfer
@@ -69,10 +106,8 @@ type CSharp =
     static member Duty(transfer) = Transfer.duty transfer
 
     [<Extension>]
-    static member Hear(transfer, rules, now, asked, signal) = Transfer.hear rules now asked signal transfer
-
-    [<Extension>]
-    static member Compensations(transfer, movements, now) = Transfer.compensations movements transfer now
+    static member Hear(transfer, rules, now, asked, signal) =
+        Decide.transferHeard rules now asked signal transfer
 
     [<Extension>]
     static member ToRow(transfer) = TransferRow.toRow transfer
@@ -90,19 +125,6 @@ type CSharp =
     static member Word(signal) = TransferWords.signal signal
 
     // Orders
-
-    [<Extension>]
-    static member Match
-        (
-            outcome: OrderOutcome,
-            advanced: Func<Order, 'answer>,
-            unchanged: Func<'answer>,
-            refused: Func<OrderRefusal, 'answer>
-        ) =
-        match outcome with
-        | Orders.Advanced next -> advanced.Invoke next
-        | Orders.Unchanged -> unchanged.Invoke()
-        | Orders.Refused why -> refused.Invoke why
 
     [<Extension>]
     static member Match
@@ -130,7 +152,7 @@ type CSharp =
         | LineAlreadyRefunded line -> lineAlreadyRefunded.Invoke line
 
     [<Extension>]
-    static member Apply(order, signal) = Order.apply signal order
+    static member Decide(order, signal) = Decide.order signal order
 
     [<Extension>]
     static member PlanRefund(order, request) = Order.planRefund request order
@@ -158,19 +180,6 @@ type CSharp =
     [<Extension>]
     static member Match
         (
-            outcome: RefundOutcome,
-            advanced: Func<Refund, 'answer>,
-            unchanged: Func<'answer>,
-            refused: Func<RefundRefusal, 'answer>
-        ) =
-        match outcome with
-        | Refunds.Advanced next -> advanced.Invoke next
-        | Refunds.Unchanged -> unchanged.Invoke()
-        | Refunds.Refused why -> refused.Invoke why
-
-    [<Extension>]
-    static member Match
-        (
             status: RefundStatus,
             pending: Func<'answer>,
             submitted: Func<'answer>,
@@ -184,7 +193,7 @@ type CSharp =
         | RefundStatus.Failed(refusal, _) -> failed.Invoke refusal
 
     [<Extension>]
-    static member Apply(refund, rules, now, signal) = Refund.apply rules now signal refund
+    static member Decide(refund, rules, now, signal) = Decide.refund rules now signal refund
 
     [<Extension>]
     static member IsToBeSentAgain(refund, rules, now) = Refund.duty rules now true refund = Some SendAgain
@@ -215,9 +224,6 @@ type CSharp =
     [<Extension>]
     static member Word(account) = Ledger.name account
 
-    [<Extension>]
-    static member Postings(transfer, movements) = Ledger.ofMovements transfer movements
-
     // Settlement
 
     [<Extension>]
@@ -236,7 +242,7 @@ type CSharp =
         | Quarantined why -> quarantined.Invoke why
 
     [<Extension>]
-    static member Word(doubtful) = Settlement.doubtWord doubtful
+    static member Word(doubtful) = Doubtful.word doubtful
 
     // What Stripe says unasked
 
@@ -263,19 +269,6 @@ type CSharp =
         | ValueNone -> false
 
     // Payouts
-
-    [<Extension>]
-    static member Match
-        (
-            outcome: PayoutOutcome,
-            advanced: Func<Payout, 'answer>,
-            unchanged: Func<'answer>,
-            refused: Func<PayoutRefusal, 'answer>
-        ) =
-        match outcome with
-        | Payouts.Advanced next -> advanced.Invoke next
-        | Payouts.Unchanged -> unchanged.Invoke()
-        | Payouts.Refused why -> refused.Invoke why
 
     [<Extension>]
     static member Match
@@ -320,7 +313,7 @@ type CSharp =
     static member Shown(status) = PayoutWords.shown status
 
     [<Extension>]
-    static member Apply(payout, rules, now, signal) = Payout.apply rules now signal payout
+    static member Decide(payout, rules, now, signal) = Decide.payout rules now signal payout
 
     [<Extension>]
     static member Hear(payout, rules, now, report) = PayoutReport.heard rules now report payout
@@ -347,19 +340,6 @@ type CSharp =
 
     [<Extension>]
     static member Match
-        (
-            outcome: SubscriptionOutcome,
-            advanced: Func<Subscription, 'answer>,
-            unchanged: Func<'answer>,
-            refused: Func<SubscriptionRefusal, 'answer>
-        ) =
-        match outcome with
-        | Subscriptions.Advanced next -> advanced.Invoke next
-        | Subscriptions.Unchanged -> unchanged.Invoke()
-        | Subscriptions.Refused why -> refused.Invoke why
-
-    [<Extension>]
-    static member Match
         (duty: SubscriptionDuty, chargePeriod: Func<PaymentId, 'answer>, askAbout: Func<PaymentId, 'answer>)
         =
         match duty with
@@ -367,7 +347,8 @@ type CSharp =
         | SubscriptionDuty.AskAbout payment -> askAbout.Invoke payment
 
     [<Extension>]
-    static member Apply(subscription, rules, now, signal) = Subscription.apply rules now signal subscription
+    static member Decide(subscription, rules, now, signal) =
+        Decide.subscription rules now signal subscription
 
     [<Extension>]
     static member Duty(subscription, now) = Subscription.duty now subscription
@@ -418,36 +399,19 @@ type CSharp =
     // Deposits
 
     [<Extension>]
-    static member Match
-        (
-            outcome: DepositOutcome,
-            advanced: Func<Deposit, 'answer>,
-            unchanged: Func<'answer>,
-            refused: Func<DepositRefusal, 'answer>
-        ) =
-        match outcome with
-        | Deposits.Advanced next -> advanced.Invoke next
-        | Deposits.Unchanged -> unchanged.Invoke()
-        | Deposits.Refused why -> refused.Invoke why
-
-    [<Extension>]
     static member Match(duty: DepositDuty, confirmPayment: Func<'answer>, askAboutReturn: Func<'answer>) =
         match duty with
         | ConfirmPayment -> confirmPayment.Invoke()
         | AskAboutReturn -> askAboutReturn.Invoke()
 
     [<Extension>]
-    static member Apply(deposit, rules, now, signal) = Deposit.apply rules now signal deposit
+    static member Decide(deposit, rules, now, signal) = Decide.deposit rules now signal deposit
 
     [<Extension>]
     static member Duty(deposit) = Deposit.duty deposit
 
     [<Extension>]
     static member IsToBeSentAgain(deposit, rules, now) = Deposit.isToBeSentAgain rules now deposit
-
-    /// Null for a deposit that is new.
-    [<Extension>]
-    static member Postings(deposit, before: Deposit | null) = Ledger.ofDeposit (Option.ofObj before) deposit
 
     [<Extension>]
     static member ToRow(deposit) = DepositRow.toRow deposit

@@ -108,10 +108,7 @@ type Deposit = private {
     /// The refund by which Veza itself gives it back.
     member deposit.OwnRefund = ProviderRefundId.For(deposit.id.Return deposit.refused)
 
-type DepositOutcome =
-    | Advanced of Next: Deposit
-    | Unchanged
-    | Refused of Why: DepositRefusal
+type DepositOutcome = Outcome<Deposit, DepositRefusal>
 
 type DepositDuty =
     | ConfirmPayment

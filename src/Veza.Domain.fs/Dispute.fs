@@ -63,7 +63,14 @@ type DisputeStatus =
     | Won
     | Lost of Taken: TakenBack list
 
-type DisputeSignal = ProviderReports of Source: Source * Report: DisputeReport
+type DisputeSignal =
+    | ProviderReports of Source: Source * Report: DisputeReport
+    /// So much of the order is kept for it.
+    | ClaimHeld of Shares: Share list
+    /// Its next refund took so much from the order.
+    | ClaimTaken of Amount: int64
+    /// All that it took has been given back.
+    | ClaimReturned
 
 /// Why a report is not followed.
 type DisputeRefusal =
@@ -135,10 +142,7 @@ type Dispute = private {
     /// What it claims and the order does not have to give: it takes what becomes free.
     member dispute.Unmet = dispute.Claim - dispute.Held - dispute.Taken
 
-type DisputeOutcome =
-    | Advanced of Next: Dispute
-    | Unchanged
-    | Refused of Why: DisputeRefusal
+type DisputeOutcome = Outcome<Dispute, DisputeRefusal>
 
 type DisputeRow = {
     Id: Guid
@@ -194,7 +198,12 @@ module DisputeWords =
         | WonByUs -> "won"
         | LostByUs -> "lost"
 
-    let signal (ProviderReports(_, report)) = "dispute_" + ruling report.Fact.Ruling
+    let signal signal =
+        match signal with
+        | ProviderReports(_, report) -> "dispute_" + ruling report.Fact.Ruling
+        | ClaimHeld _ -> "claim_held"
+        | ClaimTaken _ -> "claim_taken"
+        | ClaimReturned -> "claim_returned"
 
 [<CompilationRepresentation(CompilationRepresentationFlags.ModuleSuffix)>]
 module Dispute =
@@ -261,6 +270,20 @@ module Dispute =
                     due = nextTime rules now since status
             }
 
+    /// What its next refund is called.
+    let internal nextRefund dispute = RefundId.OfDispute(dispute.id, dispute.rounds)
+
+    let private taking amount dispute =
+        match dispute.status with
+        | Won -> Unchanged
+        | Open(held, before) ->
+            let taken = { Refund = nextRefund dispute; Amount = amount }
+            let status = Open(held, before @ [ taken ])
+            Advanced { dispute with status = status; rounds = dispute.rounds + 1 }
+        | Lost before ->
+            let taken = { Refund = nextRefund dispute; Amount = amount }
+            Advanced { dispute with status = Lost(before @ [ taken ]); rounds = dispute.rounds + 1 }
+
     /// Every status meets every signal. An answer is followed wherever it leads. A webhook may be old: it may open,
     /// enlarge and decide a dispute; where it takes something back, or decides one that was decided before, the provider
     /// is asked.
@@ -286,34 +309,18 @@ module Dispute =
             | Refused _ as outcome -> outcome
             | Unchanged -> dispute |> follow rules now report
 
+        | Open(held, _), ClaimHeld shares when held = shares -> Unchanged
+        | Open(_, taken), ClaimHeld shares -> Advanced { dispute with status = Open(shares, taken) }
+        | (Won | Lost _), ClaimHeld _ -> Unchanged
+
+        | (Open _ | Won | Lost _), ClaimTaken amount -> dispute |> taking amount
+
+        | Open(held, _ :: _), ClaimReturned -> Advanced { dispute with status = Open(held, []) }
+        | Lost(_ :: _), ClaimReturned -> Advanced { dispute with status = Lost [] }
+        | (Open(_, []) | Won | Lost []), ClaimReturned -> Unchanged
+
     /// The provider is about to be asked. The next time is set first, so that no other host asks as well.
     let polled rules now dispute = { dispute with due = nextTime rules now dispute.since dispute.status }
-
-    /// So much is kept on the order for it.
-    let internal holding shares dispute =
-        match dispute.status with
-        | Open(_, taken) -> { dispute with status = Open(shares, taken) }
-        | Won
-        | Lost _ -> dispute
-
-    /// All that it took has been given back.
-    let internal returning dispute =
-        match dispute.status with
-        | Open(held, _) -> { dispute with status = Open(held, []) }
-        | Won -> dispute
-        | Lost _ -> { dispute with status = Lost [] }
-
-    /// What its next refund is called.
-    let internal nextRefund dispute = RefundId.OfDispute(dispute.id, dispute.rounds)
-
-    /// That refund took so much from the order.
-    let internal taking amount dispute =
-        let taken = { Refund = nextRefund dispute; Amount = amount }
-        let dispute = { dispute with rounds = dispute.rounds + 1 }
-        match dispute.status with
-        | Open(held, before) -> { dispute with status = Open(held, before @ [ taken ]) }
-        | Won -> dispute
-        | Lost before -> { dispute with status = Lost(before @ [ taken ]) }
 
     let toRow (dispute: Dispute) : DisputeRow = {
         Id = dispute.id.Value

@@ -12,50 +12,56 @@ open Veza.Domain.Transfers
 /// An order with all that a refund or a dispute of it may touch.
 type Case = { Order: Order; Licenses: License list; Transfers: Transfer list }
 
-/// One thing after another that a dispute does. `Imposed` is the refund that the bank has made of the claim.
-type DisputeStep = { Imposed: Refund option; Effect: Effect }
-
-/// Everything that changes together, in its order.
-type DisputeEffect = { Dispute: Dispute; Steps: DisputeStep list }
-
 module Case =
-    let private replaced key (changed: 't list) (known: 't list) =
-        (known |> List.filter (fun one -> changed |> List.forall (fun other -> key other <> key one)))
-        @ changed
+    let private replaced key (next: 't) (known: 't list) =
+        (known |> List.filter (fun one -> key one <> key next)) @ [ next ]
+
+    let private afterStep case (step: Step) =
+        match step.Next with
+        | Aggregate.Order order -> { case with Case.Order = order }
+        | Aggregate.License license -> {
+            case with
+                Licenses = case.Licenses |> replaced (fun (known: License) -> known.Id) license
+          }
+        | Aggregate.Transfer transfer -> {
+            case with
+                Transfers = case.Transfers |> replaced (fun (known: Transfer) -> known.Id) transfer
+          }
+        | Aggregate.Refund _
+        | Aggregate.Payout _
+        | Aggregate.Subscription _
+        | Aggregate.Deposit _
+        | Aggregate.Dispute _ -> case
 
     /// The case once an effect has taken place.
-    let after (effect: Effect) case = {
-        Order = effect.Order |> Option.defaultValue case.Order
-        Licenses =
-            case.Licenses
-            |> replaced
-                (fun (license: License) -> license.Id)
-                (effect.Granted @ effect.Revoked @ effect.Restored)
-        Transfers =
-            case.Transfers
-            |> replaced
-                (fun (transfer: Transfer) -> transfer.Id)
-                (effect.Scheduled @ List.map snd effect.Claimed)
-    }
+    let after (effect: Effect) case = List.fold afterStep case effect.Steps
 
 module DisputeSettlement =
+    /// A dispute's order on its way through a decision: the case as it has become, and all that led there.
+    type private Course = { Case: Case; Effect: Effect }
+
+    let private take effect course = {
+        Case = Case.after effect course.Case
+        Effect = course.Effect |> Effect.andThen effect
+    }
+
     let private reservation (dispute: Dispute) shares = {
         Refund = RefundId dispute.Id.Value
         Scope = OfDispute
         Shares = shares
     }
 
-    let private onOrder signal (order: Order) =
-        match Order.apply signal order with
-        | Orders.Advanced next -> next
-        | Orders.Unchanged
-        | Orders.Refused _ -> order
+    let private tellOrder signal course =
+        match Order.apply signal course.Case.Order with
+        | Advanced next -> course |> take (Effect.ofSteps [ Step.order course.Case.Order signal next ])
+        | Unchanged
+        | Refused _ -> course
 
-    let private holding signal dispute shares order =
+    let private holding signal dispute shares course =
         if List.isEmpty shares then
-            order
+            course
         else
-            order |> onOrder (signal (reservation dispute shares))
+            course |> tellOrder (signal (reservation dispute shares))
 
     /// As much of so much as nothing else has taken or keeps.
     let private free amount (order: Order) =
@@ -63,89 +69,119 @@ module DisputeSettlement =
         | Ok(_, shares) -> shares
         | Error _ -> []
 
-    let private step case imposed (effect: Effect) steps =
-        Case.after effect case, steps @ [ { Imposed = imposed; Effect = effect } ]
-
     let private regained = {
         Cause = OtherCause
         Code = "dispute_won"
         Message = "The bank gave the money back."
     }
 
-    /// What was taken from the order is given back, like a refund that failed after it had succeeded.
-    let private returned refundRules rules now (imposed: Refund list) (dispute: Dispute) case =
-        let giveBack state (taken: TakenBack) =
-            match state, imposed |> List.tryFind (fun refund -> refund.Id = taken.Refund) with
-            | Error why, _ -> Error why
-            | Ok _, None -> Error OrderNotRefundable
-            | Ok(case, steps), Some refund ->
-                match Refund.apply refundRules now (ProviderSays(HasFailed regained)) refund with
-                | Refunds.Unchanged
-                | Refunds.Refused _ -> Ok(case, steps)
-                | Refunds.Advanced next ->
-                    match Settlement.undone rules now next case.Order case.Licenses case.Transfers with
-                    | Settled effect -> Ok(step case None effect steps)
-                    | Quarantined why -> Error why
-                    | AlreadyKnown
-                    | MustBeAsked -> Ok(case, steps)
-        List.fold giveBack (Ok(case, [])) dispute.Refunds
+    /// A decision on a refund of the dispute's, behind the refund's own step.
+    let private settled refundStep verdict course =
+        match verdict with
+        | Settled effect -> Ok(course |> take (Effect.ofSteps [ refundStep ]) |> take effect)
+        | Quarantined why -> Error why
+        | AlreadyKnown
+        | MustBeAsked -> Ok course
 
-    let private onlyOrder before steps case =
-        if case.Order = before.Order then
-            case, steps
-        else
-            step case None { Settlement.nothing with Order = Some case.Order } steps
+    /// What was taken from the order is given back, like a refund that failed after it had succeeded.
+    let private returned refundRules rules now (imposed: Refund list) (dispute: Dispute) course =
+        let signal = ProviderSays(HasFailed regained)
+        let giveBack (taken: TakenBack) course =
+            match imposed |> List.tryFind (fun refund -> refund.Id = taken.Refund) with
+            | None -> Error OrderNotRefundable
+            | Some refund ->
+                match Refund.apply refundRules now signal refund with
+                | Unchanged
+                | Refused _ -> Ok course
+                | Advanced next ->
+                    let { Order = order; Licenses = licenses; Transfers = transfers } = course.Case
+                    let verdict = Settlement.undone rules now next order licenses transfers
+                    course |> settled (Step.refund refund signal next) verdict
+        (Ok course, dispute.Refunds)
+        ||> List.fold (fun course taken -> Result.bind (giveBack taken) course)
 
     /// The bank has it: the order is refunded by so much, whatever anybody here thinks of it.
-    let private taken rules now (dispute: Dispute) shares (case: Case, steps) =
+    let private taken rules now (dispute: Dispute) shares course =
         let amount = shares |> List.sumBy (fun (share: Share) -> share.Amount)
         let refund =
             Refund.imposed
                 (Dispute.nextRefund dispute)
-                case.Order.Id
+                dispute.Order
                 { dispute.Amount with Minor = amount }
                 shares
                 (Some dispute.Provider)
-        let reserved = { case with Order = case.Order |> holding RefundReserved dispute shares }
-        match Settlement.refunded rules now refund reserved.Order reserved.Licenses reserved.Transfers with
-        | Settled effect ->
-            Ok(Dispute.taking amount dispute, step reserved (Some refund) { effect with Refund = None } steps)
-        | Quarantined why -> Error why
-        | AlreadyKnown
-        | MustBeAsked -> Ok(dispute, (case, steps))
+        let reserved = course |> holding RefundReserved dispute shares
+        let { Order = order; Licenses = licenses; Transfers = transfers } = reserved.Case
+        let verdict = Settlement.refunded rules now refund order licenses transfers
+        reserved |> settled (Step.refundImposed refund) verdict
 
-    /// Brings the order to what the dispute claims now. `before` is the dispute as it was, if it was known.
-    let private claimed refundRules rules now imposed before (next: Dispute) (case: Case) =
+    /// The dispute itself is told; its own step stands behind what brought it.
+    let private tellDispute disputeRules now signal (dispute: Dispute, course) =
+        match Dispute.apply disputeRules now signal dispute with
+        | Advanced next ->
+            next, course |> take (Effect.ofSteps [ Step.dispute dispute signal next ])
+        | Unchanged
+        | Refused _ -> dispute, course
+
+    /// Keeping the same as before is no step of the order.
+    let private unlessSame (before: Case) course =
+        if course.Case.Order = before.Order then
+            let steps = course.Effect.Steps |> List.filter (fun step -> not step.Next.IsOrder)
+            { course with Effect = { course.Effect with Steps = steps } }
+        else
+            course
+
+    /// All of it is booked as the dispute's.
+    let private booked (before: Dispute option) (dispute: Dispute) (effect: Effect) =
+        let booking postings = {
+            Order = Some dispute.Order
+            Source = "dispute"
+            SourceId = dispute.Id.Value
+            Currency = dispute.Amount.Currency
+            Postings = postings
+        }
+        let postings = (effect.Books |> List.collect _.Postings) @ Ledger.ofDispute before dispute
+        { effect with Books = [ booking postings ] }
+
+    /// Brings the order to what the dispute claims now. `before` is the dispute as it was, if it was known; `report` the
+    /// step that brought it here, if there was one.
+    let private claimed refundRules rules disputeRules now imposed before report (next: Dispute) (case: Case) =
         let was = before |> Option.defaultValue next
-        let released = { case with Order = case.Order |> holding RefundReleased was was.Shares }
+        let released =
+            { Case = case; Effect = Effect.ofSteps report }
+            |> holding RefundReleased was was.Shares
 
         let givenBack =
             if next.Taken > next.Claim || next.Status.IsWon then
                 returned refundRules rules now imposed was released
-                |> Result.map (fun freed -> Dispute.returning next, freed)
+                |> Result.map (fun course -> (next, course) |> tellDispute disputeRules now ClaimReturned)
             else
-                Ok(next, (released, []))
+                Ok(next, released)
 
-        let taking (next: Dispute, (freed, steps)) =
-            let shares = free (next.Claim - next.Taken) freed.Order
+        let taking (next: Dispute, course) =
+            let shares = free (next.Claim - next.Taken) course.Case.Order
             match next.Status with
-            | Lost _ when not shares.IsEmpty -> taken rules now next shares (freed, steps)
+            | Lost _ when not shares.IsEmpty ->
+                let amount = shares |> List.sumBy _.Amount
+                taken rules now next shares course
+                |> Result.map (fun course ->
+                    (next, course) |> tellDispute disputeRules now (ClaimTaken amount))
             | Open _ ->
-                let held = { freed with Order = freed.Order |> holding RefundReserved next shares }
-                Ok(Dispute.holding shares next, onlyOrder case steps held)
+                let held = course |> holding RefundReserved next shares
+                Ok((next, held) |> tellDispute disputeRules now (ClaimHeld shares))
             | Won
-            | Lost _ -> Ok(next, onlyOrder case steps freed)
+            | Lost _ -> Ok(next, course)
 
-        let posted (next, (case, steps)) =
-            let postings = Ledger.ofDispute before next
-            let _, steps = step case None { Settlement.nothing with Postings = postings } steps
-            { Dispute = next; Steps = steps }
-
-        givenBack |> Result.bind taking |> Result.map posted
+        givenBack
+        |> Result.bind taking
+        |> Result.map (fun (next, course) -> {
+            Next = next
+            Effect = (unlessSame case course).Effect |> booked before next
+        })
 
     let private verdict result =
         match result with
-        | Ok effect -> Settled effect
+        | Ok(decision: Decision<Dispute>) -> Settled decision.Effect
         | Error why -> Quarantined why
 
     /// Whether an amount is believed. More than the order's total happens where currencies have moved meanwhile, but the
@@ -164,30 +200,33 @@ module DisputeSettlement =
         | Some verdict -> verdict
         | None ->
             let next = Dispute.start id case.Order.Id provider case.Order.Currency report disputeRules now
-            claimed refundRules rules now [] None next case |> verdict
+            let raised = [ Step.disputeRaised report next ]
+            claimed refundRules rules disputeRules now [] None raised next case |> verdict
 
     /// A further word. `imposed` are the refunds that the dispute has become.
     let reported refundRules rules disputeRules now source report imposed (dispute: Dispute) case =
         match doubtful source report case.Order with
         | Some verdict -> verdict
         | None ->
-            match Dispute.apply disputeRules now (ProviderReports(source, report)) dispute with
-            | Disputes.Unchanged -> AlreadyKnown
-            | Disputes.Refused Contradicts -> MustBeAsked
-            | Disputes.Advanced next ->
-                claimed refundRules rules now imposed (Some dispute) next case |> verdict
+            let signal = ProviderReports(source, report)
+            match Dispute.apply disputeRules now signal dispute with
+            | Unchanged -> AlreadyKnown
+            | Refused Contradicts -> MustBeAsked
+            | Advanced next ->
+                let step = [ Step.dispute dispute signal next ]
+                claimed refundRules rules disputeRules now imposed (Some dispute) step next case
+                |> verdict
 
     /// Something of the order may have become free: a payment came in, a refund failed, another dispute was won. What
     /// disputes claim and could not get, they take now.
-    let takeFreed refundRules rules now imposed (disputes: Dispute list) case =
-        let take (case, effects) (dispute: Dispute) =
+    let takeFreed refundRules rules disputeRules now imposed (disputes: Dispute list) case =
+        let take (case, effect) (dispute: Dispute) =
             if dispute.Unmet <= 0L || case.Order.Left = 0L then
-                case, effects
+                case, effect
             else
-                match claimed refundRules rules now imposed (Some dispute) dispute case with
-                | Ok effect when effect.Dispute <> dispute ->
-                    (case, effect.Steps) ||> List.fold (fun case step -> Case.after step.Effect case),
-                    effects @ [ effect ]
+                match claimed refundRules rules disputeRules now imposed (Some dispute) [] dispute case with
+                | Ok decision when decision.Next <> dispute ->
+                    Case.after decision.Effect case, effect |> Effect.andThen decision.Effect
                 | Ok _
-                | Error _ -> case, effects
-        disputes |> List.sortBy _.Id.Value |> List.fold take (case, []) |> snd
+                | Error _ -> case, effect
+        disputes |> List.sortBy _.Id.Value |> List.fold take (case, Effect.nothing) |> snd

@@ -30,10 +30,6 @@ type License = private {
     member license.Line = license.line
     member license.Status = license.status
 
-type LicenseOutcome =
-    | Advanced of Next: License
-    | Unchanged
-
 type LicenseRow = {
     Id: Guid
     OrderId: Guid
@@ -58,12 +54,13 @@ module License =
         status = Active
     }
 
+    /// None: nothing changes.
     let apply signal license =
         match license.status, signal with
-        | Active, LineRefunded refund -> Advanced { license with status = Revoked refund }
-        | Revoked _, LineRefunded _ -> Unchanged
-        | Revoked _, RefundUndone -> Advanced { license with status = Active }
-        | Active, RefundUndone -> Unchanged
+        | Active, LineRefunded refund -> Some { license with status = Revoked refund }
+        | Revoked _, LineRefunded _ -> None
+        | Revoked _, RefundUndone -> Some { license with status = Active }
+        | Active, RefundUndone -> None
 
     let statusWord status =
         match status with

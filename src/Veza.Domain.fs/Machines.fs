@@ -94,9 +94,9 @@ module Machines =
             | WriteOffRequested
             | RedirectRequested _ -> transfer
         match Transfer.apply transferRules now signal transfer with
-        | Transfers.Advanced(next, _) -> Some next, None
-        | Transfers.Unchanged -> None, None
-        | Transfers.Refused why -> None, Some $"%A{why}"
+        | Advanced(next, _) -> Some next, None
+        | Unchanged -> None, None
+        | Refused why -> None, Some $"%A{why}"
 
     let transfer () =
         Specification.machine {
@@ -148,9 +148,9 @@ module Machines =
             Step =
                 fun signal refund ->
                     match Refund.apply refundRules now signal refund with
-                    | Refunds.Advanced next -> Some next, None
-                    | Refunds.Unchanged -> None, None
-                    | Refunds.Refused why -> None, Some $"%A{why}"
+                    | Advanced next -> Some next, None
+                    | Unchanged -> None, None
+                    | Refused why -> None, Some $"%A{why}"
             HasDuty = fun refund -> (Refund.duty refundRules now false refund).IsSome
             Watch = Watch.ofRefund
             Retry = None
@@ -205,10 +205,10 @@ module Machines =
             Step =
                 fun signal order ->
                     match Order.apply signal order with
-                    | Orders.Advanced next -> Some next, None
-                    | Orders.Unchanged -> None, None
-                    | Orders.Refused(OrderRefusal.MoreThanIsLeft _) -> None, Some "MoreThanIsLeft"
-                    | Orders.Refused why -> None, Some $"%A{why}"
+                    | Advanced next -> Some next, None
+                    | Unchanged -> None, None
+                    | Refused(OrderRefusal.MoreThanIsLeft _) -> None, Some "MoreThanIsLeft"
+                    | Refused why -> None, Some $"%A{why}"
             HasDuty = fun order -> order.Status.IsAwaitingPayment || order.Status.IsPaymentFailed
             Watch = Watch.ofOrder
             Retry = None
@@ -233,8 +233,8 @@ module Machines =
             Step =
                 fun signal license ->
                     match License.apply signal license with
-                    | Licenses.Advanced next -> Some next, None
-                    | Licenses.Unchanged -> None, None
+                    | Some next -> Some next, None
+                    | None -> None, None
             HasDuty = fun _ -> false
             Watch = fun _ -> None
             Retry = None
@@ -284,9 +284,9 @@ module Machines =
                         | PayoutSignal.RetryRequested
                         | SettledByHand _ -> payout
                     match Payout.apply payoutRules now signal payout with
-                    | Payouts.Advanced next -> Some next, None
-                    | Payouts.Unchanged -> None, None
-                    | Payouts.Refused why -> None, Some $"%A{why}"
+                    | Advanced next -> Some next, None
+                    | Unchanged -> None, None
+                    | Refused why -> None, Some $"%A{why}"
             HasDuty = fun payout -> (Payout.duty payout).IsSome
             Watch = Watch.ofPayout
             Retry = Some PayoutSignal.RetryRequested
@@ -327,9 +327,9 @@ module Machines =
             Step =
                 fun signal subscription ->
                     match Subscription.apply subscriptionRules now signal subscription with
-                    | Subscriptions.Advanced next -> Some next, None
-                    | Subscriptions.Unchanged -> None, None
-                    | Subscriptions.Refused why -> None, Some $"%A{why}"
+                    | Advanced next -> Some next, None
+                    | Unchanged -> None, None
+                    | Refused why -> None, Some $"%A{why}"
             HasDuty = fun subscription -> (Subscription.duty now subscription).IsSome
             Watch = Watch.ofSubscription
             Retry = None
@@ -368,9 +368,9 @@ module Machines =
             Step =
                 fun signal deposit ->
                     match Deposit.apply refundRules now signal deposit with
-                    | Deposits.Advanced next -> Some next, None
-                    | Deposits.Unchanged -> None, None
-                    | Deposits.Refused why -> None, Some $"%A{why}"
+                    | Advanced next -> Some next, None
+                    | Unchanged -> None, None
+                    | Refused why -> None, Some $"%A{why}"
             HasDuty = fun deposit -> (Deposit.duty deposit).IsSome
             Watch = Watch.ofDeposit
             Retry = Some ReturnRequested
@@ -398,15 +398,19 @@ module Machines =
                         for ruling in DisputeWords.everyRuling do
                             let fact = { Stage = stage; Ruling = ruling }
                             ProviderReports(source, report fact)
+                ClaimHeld [ { Seller = seller; Amount = 100L } ]
+                ClaimHeld []
+                ClaimTaken 100L
+                ClaimReturned
             ]
             SignalWord = DisputeWords.signal
             StatusWord = fun dispute -> DisputeWords.status dispute.Status
             Step =
                 fun signal dispute ->
                     match Dispute.apply disputeRules now signal dispute with
-                    | Disputes.Advanced next -> Some next, None
-                    | Disputes.Unchanged -> None, None
-                    | Disputes.Refused why -> None, Some $"%A{why}"
+                    | Advanced next -> Some next, None
+                    | Unchanged -> None, None
+                    | Refused why -> None, Some $"%A{why}"
             HasDuty = fun dispute -> dispute.Status.IsOpen
             Watch = Watch.ofDispute
             Retry = None

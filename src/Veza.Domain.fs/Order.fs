@@ -103,10 +103,7 @@ type Order = private {
     member order.Left = order.legs |> List.sumBy _.Left
     member order.Refunded = order.legs |> List.sumBy _.Refunded
 
-type OrderOutcome =
-    | Advanced of Next: Order
-    | Unchanged
-    | Refused of Why: OrderRefusal
+type OrderOutcome = Outcome<Order, OrderRefusal>
 
 /// What the caller of `POST /refunds` asked for.
 type RefundRequest =
@@ -337,7 +334,7 @@ module Order =
         Advanced { next with status = (if next.Refunded = 0L then Completed else PartiallyRefunded) }
 
     /// The whole life of an order: every status meets every signal.
-    let apply signal order =
+    let apply signal (order: Order) : OrderOutcome =
         let becomes status = Advanced { order with status = status }
 
         match order.status, signal with

@@ -79,10 +79,7 @@ type Payout = private {
     member payout.Trouble = payout.trouble
     member payout.Since = payout.since
 
-type PayoutOutcome =
-    | Advanced of Next: Payout
-    | Unchanged
-    | Refused of Why: PayoutRefusal
+type PayoutOutcome = Outcome<Payout, PayoutRefusal>
 
 type PayoutDuty =
     | SendPayout of Key: IdempotencyKey

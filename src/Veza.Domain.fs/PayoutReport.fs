@@ -16,7 +16,8 @@ module PayoutReport =
         elif not (payout.Amount.Currency.HasCode report.Currency) then
             Quarantined CurrencyDiffers
         else
-            match Payout.apply rules now (PayoutReported report.Sight) payout with
-            | Payouts.Advanced next -> Settled next
-            | Payouts.Unchanged -> AlreadyKnown
-            | Payouts.Refused(AnotherPayoutExists | NotInDoubt) -> Quarantined AnotherPayout
+            let signal = PayoutReported report.Sight
+            match Payout.apply rules now signal payout with
+            | Advanced next -> Settled(Effect.ofSteps [ Step.payout payout signal next ])
+            | Unchanged -> AlreadyKnown
+            | Refused(AnotherPayoutExists | NotInDoubt) -> Quarantined AnotherPayout

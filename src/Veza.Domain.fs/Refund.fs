@@ -80,10 +80,7 @@ type Refund = private {
     member refund.Status = refund.status
     member refund.Trouble = refund.trouble
 
-type RefundOutcome =
-    | Advanced of Next: Refund
-    | Unchanged
-    | Refused of Why: RefundRefusal
+type RefundOutcome = Outcome<Refund, RefundRefusal>
 
 type RefundDuty =
     | Ask

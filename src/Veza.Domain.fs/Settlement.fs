@@ -25,82 +25,6 @@ type PaymentReport = { Fact: PaymentFact; Meaning: PaymentMeaning; Refusal: Refu
 /// A refund as Hyperswitch describes it.
 type RefundReport = { Amount: int64; Currency: string; Payment: string; Says: RefundFact }
 
-/// Why a fact was put before a person instead of being believed.
-type Doubtful =
-    | AmountDiffers
-    | CurrencyDiffers
-    | OrderDiffers
-    | PaymentDiffers
-    /// The order was never offered for payment.
-    | OrderNotPayable
-    /// Less than was asked for was captured; it is in suspense.
-    | PartiallyCaptured
-    /// The bank has set the money aside and nobody captures it.
-    | NotCaptured
-    /// A person at Hyperswitch must decide on the payment.
-    | PaymentInReview
-    /// The payment was voided after it had been captured.
-    | PaymentVoided
-    /// Hyperswitch uses a word that Veza does not know.
-    | UnknownStatus
-    /// A late success of an order or a subscription, or a second one, part of which is gone: it cannot be sold.
-    | PartlyTakenBack
-    | RefundSucceededAfterFailure
-    | OrderNotRefundable
-    /// A leg's transfer refused its claim: more would be taken back than was sent.
-    | ClaimRefused
-    /// Stripe sent the money to another account than the order names.
-    | DestinationDiffers
-    /// Stripe names another transfer than the one we know: money may have moved twice.
-    | AnotherTransfer
-    /// Stripe names a reversal that no claim here explains.
-    | AnotherReversal
-    /// Stripe says money moved that we had proven unmoved.
-    | MoneyMovedAfterAll
-    /// Nothing in this transfer's state explains what Stripe says of it.
-    | TransferUnexplained
-    /// Stripe names another payout than the one we know: money may have moved twice.
-    | AnotherPayout
-
-/// Everything that changes together.
-type Effect = {
-    Order: Order option
-    Refund: Refund option
-    Granted: License list
-    Revoked: License list
-    Restored: License list
-    Scheduled: Transfer list
-    Claimed: (Transfer * Transfer) list
-    Postings: Posting list
-    Subscription: Subscription option
-    /// The payment where it stands outside of an order's books; its postings follow from how it stood before.
-    Deposit: Deposit option
-    /// Booked, and put before a person all the same.
-    Attention: Doubtful option
-}
-
-type Verdict<'effect> =
-    | Settled of Effect: 'effect
-    | AlreadyKnown
-    /// A webhook contradicts what is known: the provider is asked, and its answer is followed.
-    | MustBeAsked
-    | Quarantined of Why: Doubtful
-
-module Effect =
-    let nothing = {
-        Order = None
-        Refund = None
-        Granted = []
-        Revoked = []
-        Restored = []
-        Scheduled = []
-        Claimed = []
-        Postings = []
-        Subscription = None
-        Deposit = None
-        Attention = None
-    }
-
 /// Payments that stand outside of an order's books.
 module PaymentHolding =
     let doubt stray =
@@ -122,52 +46,28 @@ module PaymentHolding =
         | None, Ok currency ->
             let amount = { Minor = fact.Amount; Currency = currency }
             let deposit = Deposit.hold now fact.Payment origin amount stray
-            Settled { Effect.nothing with Deposit = Some deposit; Attention = attention stray deposit }
+            Settled(Effect.depositHeld deposit |> Effect.noticed (attention stray deposit))
         | Some(known: Deposit), Ok currency when known.Amount.Currency <> currency ->
             Quarantined CurrencyDiffers
         | Some known, Ok _ ->
-            match Deposit.apply rules now (AmountCaptured fact.Amount) known, attention stray known with
-            | Deposits.Advanced next, _ ->
-                Settled { Effect.nothing with Deposit = Some next; Attention = attention stray next }
-            | (Deposits.Unchanged | Deposits.Refused _), None -> AlreadyKnown
-            | (Deposits.Unchanged | Deposits.Refused _), Some why -> Quarantined why
+            let signal = AmountCaptured fact.Amount
+            match Deposit.apply rules now signal known, attention stray known with
+            | Advanced next, _ ->
+                Settled(Effect.ofDeposit known signal next |> Effect.noticed (attention stray next))
+            | (Unchanged | Refused _), None -> AlreadyKnown
+            | (Unchanged | Refused _), Some why -> Quarantined why
 
     /// A void after the capture gives back all that is left, as a refund does.
     let voided rules now (deposit: Deposit) =
         let withdrawal = { Name = "void"; Amount = Deposit.left deposit; By = ByRefund Taken }
-        match Deposit.apply rules now (WithdrawalSeen(withdrawal, ByAnswer)) deposit with
-        | Deposits.Advanced next when withdrawal.Amount > 0L ->
-            Settled { Effect.nothing with Deposit = Some next }
-        | Deposits.Advanced _
-        | Deposits.Unchanged
-        | Deposits.Refused _ -> AlreadyKnown
+        let signal = WithdrawalSeen(withdrawal, ByAnswer)
+        match Deposit.apply rules now signal deposit with
+        | Advanced next when withdrawal.Amount > 0L -> Settled(Effect.ofDeposit deposit signal next)
+        | Advanced _
+        | Unchanged
+        | Refused _ -> AlreadyKnown
 
 module Settlement =
-    let internal nothing = Effect.nothing
-
-    let doubtWord doubtful =
-        match doubtful with
-        | AmountDiffers -> "amount_differs"
-        | CurrencyDiffers -> "currency_differs"
-        | OrderDiffers -> "order_differs"
-        | PaymentDiffers -> "payment_differs"
-        | OrderNotPayable -> "order_not_payable"
-        | PartiallyCaptured -> "partially_captured"
-        | NotCaptured -> "not_captured"
-        | PaymentInReview -> "payment_in_review"
-        | PaymentVoided -> "payment_voided"
-        | UnknownStatus -> "unknown_status"
-        | PartlyTakenBack -> "partly_taken_back"
-        | RefundSucceededAfterFailure -> "refund_succeeded_after_failure"
-        | OrderNotRefundable -> "order_not_refundable"
-        | ClaimRefused -> "claim_refused"
-        | DestinationDiffers -> "destination_differs"
-        | AnotherTransfer -> "another_transfer_exists"
-        | AnotherReversal -> "another_reversal_exists"
-        | MoneyMovedAfterAll -> "moved_after_all"
-        | TransferUnexplained -> "transfer_unexplained"
-        | AnotherPayout -> "another_payout_exists"
-
     /// Against the frozen intent: a payment of another amount, currency or order completes nothing.
     let private mismatch (fact: PaymentFact) (order: Order) =
         if not (isNull fact.OrderNamed) && fact.OrderNamed <> order.Id.Value.ToString "D" then
@@ -210,37 +110,41 @@ module Settlement =
         | OrderStatus.Cancelled -> false
 
     /// The buyer paid: the order is complete, its licenses are granted and every seller's transfer is owed.
-    let private completed now hold (next: Order) deposit =
-        Settled {
-            nothing with
-                Order = Some next
-                Granted = granted next
-                Scheduled = scheduled now hold next
-                Postings = Ledger.ofPayment next
-                Deposit = deposit
-        }
+    let private completed now hold (order: Order) (next: Order) = {
+        Effect.nothing with
+            Steps = [
+                Step.order order PaymentSucceeded next
+                yield! granted next |> List.map Step.licenseGranted
+                yield! scheduled now hold next |> List.map Step.transferScheduled
+            ]
+            Books = [ Effect.ofOrder next "order" next.Id.Value (Ledger.ofPayment next) ]
+    }
 
     let private paid rules now hold fact (order: Order) (deposit: Deposit option) =
         match mismatch fact order, Order.apply PaymentSucceeded order with
         | Some stray, _ when isPaid order -> Quarantined(PaymentHolding.doubt stray)
         | Some stray, _ -> PaymentHolding.held rules now fact (OfOrder order.Id) stray deposit
-        | None, Orders.Unchanged -> AlreadyKnown
-        | None, Orders.Refused _ when order.Status.IsCancelled ->
+        | None, Unchanged -> AlreadyKnown
+        | None, Refused _ when order.Status.IsCancelled ->
             PaymentHolding.held rules now fact (OfOrder order.Id) LatePayment deposit
-        | None, Orders.Refused _ -> Quarantined OrderNotPayable
-        | None, Orders.Advanced next ->
-            match deposit |> Option.map (Deposit.apply rules now OrderTookIt) with
-            | None
-            | Some Deposits.Unchanged -> completed now hold next None
-            | Some(Deposits.Advanced adopted) -> completed now hold next (Some adopted)
-            | Some(Deposits.Refused _) -> Quarantined PartlyTakenBack
+        | None, Refused _ -> Quarantined OrderNotPayable
+        | None, Advanced next ->
+            let completed = completed now hold order next
+            match deposit with
+            | None -> Settled completed
+            | Some deposit ->
+                match Deposit.apply rules now OrderTookIt deposit with
+                | Unchanged -> Settled completed
+                | Advanced adopted ->
+                    Settled(completed |> Effect.andThen (Effect.ofDeposit deposit OrderTookIt adopted))
+                | Refused _ -> Quarantined PartlyTakenBack
 
     /// The payment failed, expired or was cancelled; the same payment may still be tried again.
     let private failed (order: Order) =
         match Order.apply PaymentHasFailed order with
-        | Orders.Advanced next -> Settled { nothing with Order = Some next }
-        | Orders.Unchanged -> AlreadyKnown
-        | Orders.Refused _ -> Quarantined OrderNotPayable
+        | Advanced next -> Settled(Effect.ofSteps [ Step.order order PaymentHasFailed next ])
+        | Unchanged -> AlreadyKnown
+        | Refused _ -> Quarantined OrderNotPayable
 
     /// What Hyperswitch says of an order's payment: every word leads somewhere.
     let paymentReported rules now hold (report: PaymentReport) (order: Order) deposit =
@@ -305,61 +209,63 @@ module Settlement =
         for license: License in licenses do
             let isOfLine (line: Line) = line.Id = license.Line && line.RefundedBy = Some refund.Id
             if order.Status.IsRefunded || order.Lines |> List.exists isOfLine then
-                match License.apply (LineRefunded refund.Id) license with
-                | Licenses.Advanced next -> next
-                | Licenses.Unchanged -> ()
+                let signal = LineRefunded refund.Id
+                match License.apply signal license with
+                | Some next -> Step.license license signal next
+                | None -> ()
     ]
 
-    let private hears rules now signal (transfer: Transfer, movements) =
-        match Transfer.apply rules now signal transfer with
-        | Transfers.Advanced(next, moved) -> next, movements @ moved
-        | Transfers.Unchanged
-        | Transfers.Refused _ -> transfer, movements
+    /// A transfer that hears one thing after another: each step, and all that moved.
+    type private Hearing = { Transfer: Transfer; Steps: Step list; Movements: Movement list }
+
+    let private listening transfer = { Transfer = transfer; Steps = []; Movements = [] }
+
+    let private hears rules now signal hearing =
+        match Transfer.apply rules now signal hearing.Transfer with
+        | Advanced(next, moved) -> {
+            Transfer = next
+            Steps = hearing.Steps @ [ Step.transfer hearing.Transfer signal next ]
+            Movements = hearing.Movements @ moved
+          }
+        | Unchanged
+        | Refused _ -> hearing
 
     /// What the refund takes from one transfer: first what is on its way back for nobody, then what is free.
     let private claimedFrom rules now (refund: Refund) left (transfer: Transfer) =
         let resumed = min left transfer.Undoing
         let claimed = min (left - resumed) transfer.Unclaimed
-        let resume (transfer: Transfer, movements) =
-            match transfer.ToTake with
+        let resume hearing =
+            match hearing.Transfer.ToTake with
             | withdrawal :: _ ->
                 let claim = { withdrawal with Amount = withdrawal.Amount + resumed }
-                hears rules now (ClaimResized claim) (transfer, movements)
-            | [] -> transfer, movements
-        let claim step =
+                hearing |> hears rules now (ClaimResized claim)
+            | [] -> hearing
+        let claim hearing =
             if claimed > 0L then
                 let claim = { Refund = refund.Id; Amount = claimed }
-                hears rules now (TransferSignal.RefundSucceeded claim) step
+                hearing |> hears rules now (TransferSignal.RefundSucceeded claim)
             else
-                step
-        (transfer, []) |> resume |> claim, left - resumed - claimed
+                hearing
+        listening transfer |> resume |> claim, left - resumed - claimed
 
     /// One leg's claims, the oldest transfer first; an error if they come to less than is due.
     let private claimed rules now refund part =
-        let steps, left = List.mapFold (claimedFrom rules now refund) part.OfSeller part.From
-        if left = 0L then
-            Ok [ for before, (after, movements) in List.zip part.From steps -> before, after, movements ]
-        else
-            Error ClaimRefused
+        let heard, left = List.mapFold (claimedFrom rules now refund) part.OfSeller part.From
+        if left = 0L then Ok heard else Error ClaimRefused
 
-    let private postings steps =
-        steps |> List.collect (fun (_, next, movements) -> Ledger.ofMovements next movements)
-
-    let private changed steps = [
-        for before: Transfer, after, _ in steps do
-            if after <> before then
-                before, after
-    ]
+    let private postings heard =
+        heard |> List.collect (fun hearing -> Ledger.ofMovements hearing.Transfer hearing.Movements)
 
     let private booked parts = [
         for part in parts -> part.Leg.Seller, part.Amount, part.OfFee, part.OfSeller
     ]
 
     let internal refunded rules now (refund: Refund) (order: Order) licenses transfers =
-        match Order.apply (RefundHasSucceeded(reservationOf refund)) order with
-        | Orders.Refused _
-        | Orders.Unchanged -> Quarantined OrderNotRefundable
-        | Orders.Advanced next ->
+        let signal = RefundHasSucceeded(reservationOf refund)
+        match Order.apply signal order with
+        | Refused _
+        | Unchanged -> Quarantined OrderNotRefundable
+        | Advanced next ->
             let parts = parts refund order next transfers
             let claims =
                 (parts, Ok [])
@@ -370,14 +276,16 @@ module Settlement =
 
             match claims with
             | Error why -> Quarantined why
-            | Ok steps ->
+            | Ok heard ->
+                let postings = Ledger.ofRefund (booked parts) @ postings heard
                 Settled {
-                    nothing with
-                        Order = Some next
-                        Refund = Some refund
-                        Revoked = revoked refund next licenses
-                        Claimed = changed steps
-                        Postings = Ledger.ofRefund (booked parts) @ postings steps
+                    Effect.nothing with
+                        Steps = [
+                            Step.order order signal next
+                            yield! revoked refund next licenses
+                            yield! heard |> List.collect _.Steps
+                        ]
+                        Books = [ Effect.ofOrder next "refund" refund.Id.Value postings ]
                 }
 
     /// Licenses that no other refund covers: neither its line nor the whole order is refunded any more.
@@ -388,21 +296,21 @@ module Settlement =
                 || order.Lines |> List.exists (fun line -> line.Id = license.Line && line.RefundedBy.IsSome)
             if not isCovered then
                 match License.apply LicenseSignal.RefundUndone license with
-                | Licenses.Advanced next -> next
-                | Licenses.Unchanged -> ()
+                | Some next -> Step.license license LicenseSignal.RefundUndone next
+                | None -> ()
     ]
 
     /// Takes so much off one transfer's claims, those of the undone refund first.
     let private resizedOn rules now (refund: Refund) left (transfer: Transfer) =
         let claims = transfer.Claims |> List.sortBy (fun claim -> claim.Refund <> refund.Id)
-        let resize (step, left) (claim: Claim) =
+        let resize (hearing, left) (claim: Claim) =
             let less = min left claim.Amount
             if less = 0L then
-                step, left
+                hearing, left
             else
                 let claim = { claim with Amount = claim.Amount - less }
-                hears rules now (ClaimResized claim) step, left - less
-        List.fold resize ((transfer, []), left) claims
+                hears rules now (ClaimResized claim) hearing, left - less
+        List.fold resize (listening transfer, left) claims
 
     /// Transfers from which the undone refund took something come first.
     let private resized rules now (refund: Refund) part =
@@ -410,36 +318,47 @@ module Settlement =
             part.From
             |> List.sortBy (fun transfer ->
                 transfer.Claims |> List.forall (fun claim -> claim.Refund <> refund.Id))
-        let steps, _ = List.mapFold (resizedOn rules now refund) part.OfSeller from
-        [ for before, (after, movements) in List.zip from steps -> before, after, movements ]
+        List.mapFold (resizedOn rules now refund) part.OfSeller from |> fst
 
     /// The refund had succeeded and failed after all: everything it did is undone, once, and each seller is made
     /// whole: by letting the claim go where nothing has moved, else by another transfer.
     let internal undone rules now (refund: Refund) (order: Order) licenses transfers =
-        match Order.apply (OrderSignal.RefundUndone(reservationOf refund)) order with
-        | Orders.Refused _
-        | Orders.Unchanged -> Quarantined OrderNotRefundable
-        | Orders.Advanced next ->
+        let signal = OrderSignal.RefundUndone(reservationOf refund)
+        match Order.apply signal order with
+        | Refused _
+        | Unchanged -> Quarantined OrderNotRefundable
+        | Advanced next ->
             let parts = parts refund order next transfers
-            let steps = parts |> List.collect (resized rules now refund)
+            let heard = parts |> List.collect (resized rules now refund)
+            let postings = Ledger.ofRefundUndone (booked parts) @ postings heard
             Settled {
-                nothing with
-                    Order = Some next
-                    Refund = Some refund
-                    Restored = restored next licenses
-                    Scheduled = [
-                        for _, after, movements in steps do
-                            yield! Transfer.compensations movements after now
+                Effect.nothing with
+                    Steps = [
+                        Step.order order signal next
+                        yield! restored next licenses
+                        for hearing in heard do
+                            yield! hearing.Steps
+                            for transfer in
+                                Transfer.compensations hearing.Movements hearing.Transfer now do
+                                Step.transferScheduled transfer
                     ]
-                    Claimed = changed steps
-                    Postings = Ledger.ofRefundUndone (booked parts) @ postings steps
+                    Books = [ Effect.ofOrder next "refund" refund.Id.Value postings ]
             }
 
     let private released (refund: Refund) (order: Order) =
-        match Order.apply (RefundReleased(reservationOf refund)) order with
-        | Orders.Advanced next -> Settled { nothing with Order = Some next; Refund = Some refund }
-        | Orders.Refused _
-        | Orders.Unchanged -> Quarantined OrderNotRefundable
+        let signal = RefundReleased(reservationOf refund)
+        match Order.apply signal order with
+        | Advanced next -> Settled(Effect.ofSteps [ Step.order order signal next ])
+        | Refused _
+        | Unchanged -> Quarantined OrderNotRefundable
+
+    /// What a step of the refund does to its order, behind that step.
+    let private following (refund: Step) verdict =
+        match verdict with
+        | Settled effect -> Settled(Effect.ofSteps [ refund ] |> Effect.andThen effect)
+        | AlreadyKnown
+        | MustBeAsked
+        | Quarantined _ -> verdict
 
     /// The provider's word on a refund. Success settles the buyer's side at once, whatever Stripe's state.
     let refundReported
@@ -462,14 +381,32 @@ module Settlement =
         elif source = ByWebhook && Refund.isToBeAsked report.Says refund then
             MustBeAsked
         else
-            match Refund.apply refundRules now (ProviderSays report.Says) refund with
-            | Refunds.Refused SucceededAfterFailure -> Quarantined RefundSucceededAfterFailure
-            | Refunds.Refused AlreadyDecided -> AlreadyKnown
-            | Refunds.Unchanged -> AlreadyKnown
-            | Refunds.Advanced next ->
+            let signal = ProviderSays report.Says
+            match Refund.apply refundRules now signal refund with
+            | Refused SucceededAfterFailure -> Quarantined RefundSucceededAfterFailure
+            | Refused AlreadyDecided -> AlreadyKnown
+            | Unchanged -> AlreadyKnown
+            | Advanced next ->
+                let step = Step.refund refund signal next
                 match next.Status with
-                | RefundStatus.Succeeded -> refunded rules now next order licenses transfers
-                | RefundStatus.Failed(_, false) -> released next order
-                | RefundStatus.Failed(_, true) -> undone rules now next order licenses transfers
+                | RefundStatus.Succeeded -> refunded rules now next order licenses transfers |> following step
+                | RefundStatus.Failed(_, false) -> released next order |> following step
+                | RefundStatus.Failed(_, true) ->
+                    undone rules now next order licenses transfers |> following step
                 | RefundStatus.Pending _
-                | RefundStatus.Submitted _ -> Settled { nothing with Refund = Some next }
+                | RefundStatus.Submitted _ -> Settled(Effect.ofSteps [ step ])
+
+    /// The amount is reserved on the order before the provider hears of the refund.
+    let reserve refundRules now id request reason (order: Order) =
+        match Order.planRefund request order with
+        | Error why -> Refused why
+        | Ok(scope, shares) ->
+            let amount = { Minor = shares |> List.sumBy _.Amount; Currency = order.Currency }
+            let signal = RefundReserved { Refund = id; Scope = scope; Shares = shares }
+            let refund = Refund.reserve id order.Id amount scope shares reason refundRules now
+            order
+            |> Order.apply signal
+            |> Outcome.map (fun next -> {
+                Next = refund
+                Effect = Effect.ofSteps [ Step.order order signal next; Step.refundRequested refund ]
+            })

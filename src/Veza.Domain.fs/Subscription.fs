@@ -91,10 +91,7 @@ type Subscription = private {
         | Canceled paid
         | Expired paid -> paid
 
-type SubscriptionOutcome =
-    | Advanced of Next: Subscription
-    | Unchanged
-    | Refused of Why: SubscriptionRefusal
+type SubscriptionOutcome = Outcome<Subscription, SubscriptionRefusal>
 
 type SubscriptionDuty =
     | ChargePeriod of Payment: PaymentId

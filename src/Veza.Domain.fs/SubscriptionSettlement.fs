@@ -18,15 +18,28 @@ module SubscriptionSettlement =
 
     let private isEarned (deposit: Deposit option) = deposit |> Option.exists _.Status.IsEarned
 
-    let private earned rules now (fact: PaymentFact) origin next deposit (subscription: Subscription) =
-        match deposit |> Option.map (Deposit.apply rules now PeriodTookIt) with
+    /// More of it may have been captured since it was booked.
+    let private captured rules now (fact: PaymentFact) (deposit: Deposit) =
+        let signal = AmountCaptured fact.Amount
+        match Deposit.apply rules now signal deposit with
+        | Advanced next -> next, Effect.ofDeposit deposit signal next
+        | Unchanged
+        | Refused _ -> deposit, Effect.nothing
+
+    /// The period is paid by what came in, which is in the books from now on as earned.
+    let private earned rules now (fact: PaymentFact) origin paid deposit (subscription: Subscription) =
+        match deposit with
         | None ->
             let deposit = Deposit.earn fact.Payment origin subscription.Plan.Price
-            Settled { Effect.nothing with Subscription = Some next; Deposit = Some deposit }
-        | Some(Deposits.Advanced deposit) ->
-            Settled { Effect.nothing with Subscription = Some next; Deposit = Some deposit }
-        | Some Deposits.Unchanged -> AlreadyKnown
-        | Some(Deposits.Refused _) -> Quarantined PartlyTakenBack
+            Settled(paid |> Effect.andThen (Effect.depositEarned deposit))
+        | Some known ->
+            let deposit, capture = captured rules now fact known
+            match Deposit.apply rules now PeriodTookIt deposit with
+            | Advanced next ->
+                let taking = Effect.ofDeposit deposit PeriodTookIt next
+                Settled(paid |> Effect.andThen capture |> Effect.andThen taking)
+            | Unchanged -> AlreadyKnown
+            | Refused _ -> Quarantined PartlyTakenBack
 
     /// A period is paid by exactly its price, once; anything else is in suspense.
     let private paid
@@ -45,25 +58,21 @@ module SubscriptionSettlement =
         | None when isEarned deposit -> AlreadyKnown
         | Some stray -> held stray deposit
         | None ->
-            // More of it may have been captured since it was booked.
-            let deposit =
-                deposit
-                |> Option.map (fun known ->
-                    match Deposit.apply rules now (AmountCaptured fact.Amount) known with
-                    | Deposits.Advanced next -> next
-                    | Deposits.Unchanged
-                    | Deposits.Refused _ -> known)
-            match Subscription.apply subscriptionRules now (PeriodPaid payment) subscription with
-            | Subscriptions.Advanced next -> earned rules now fact origin next deposit subscription
-            | Subscriptions.Unchanged -> AlreadyKnown
-            | Subscriptions.Refused PaidTwice -> held SecondPayment deposit
-            | Subscriptions.Refused(PaidAfterTheEnd | NothingToCharge) -> held LatePayment deposit
+            let signal = PeriodPaid payment
+            match Subscription.apply subscriptionRules now signal subscription with
+            | Advanced next ->
+                let paid = Effect.ofSteps [ Step.subscription subscription signal next ]
+                earned rules now fact origin paid deposit subscription
+            | Unchanged -> AlreadyKnown
+            | Refused PaidTwice -> held SecondPayment deposit
+            | Refused(PaidAfterTheEnd | NothingToCharge) -> held LatePayment deposit
 
     let private failed subscriptionRules now payment refusal subscription =
-        match Subscription.apply subscriptionRules now (PeriodFailed(payment, refusal)) subscription with
-        | Subscriptions.Advanced next -> Settled { Effect.nothing with Subscription = Some next }
-        | Subscriptions.Unchanged
-        | Subscriptions.Refused _ -> AlreadyKnown
+        let signal = PeriodFailed(payment, refusal)
+        match Subscription.apply subscriptionRules now signal subscription with
+        | Advanced next -> Settled(Effect.ofSteps [ Step.subscription subscription signal next ])
+        | Unchanged
+        | Refused _ -> AlreadyKnown
 
     let private signalsOf (before: Deposit) (after: Deposit) payment = [
         if Deposit.isDisputed after && not (Deposit.isDisputed before) then
@@ -78,29 +87,26 @@ module SubscriptionSettlement =
     let private followed subscriptionRules now (before: Deposit) (after: Deposit) subscription =
         match after.Origin, subscription with
         | OfPeriod(_, payment), Some subscription when after.Status.IsEarned ->
-            let next =
-                (subscription, signalsOf before after payment)
-                ||> List.fold (fun known signal ->
-                    match Subscription.apply subscriptionRules now signal known with
-                    | Subscriptions.Advanced next -> next
-                    | Subscriptions.Unchanged
-                    | Subscriptions.Refused _ -> known)
-            if next = subscription then None else Some next
+            ((subscription, []), signalsOf before after payment)
+            ||> List.fold (fun (known, steps) signal ->
+                match Subscription.apply subscriptionRules now signal known with
+                | Advanced next -> next, steps @ [ Step.subscription known signal next ]
+                | Unchanged
+                | Refused _ -> known, steps)
+            |> snd
         | OfPeriod _, _
-        | OfOrder _, _ -> None
+        | OfOrder _, _ -> []
 
     let private taken rules subscriptionRules now withdrawal source (deposit: Deposit) subscription =
-        match Deposit.apply rules now (WithdrawalSeen(withdrawal, source)) deposit with
-        | Deposits.Unchanged -> AlreadyKnown
-        | Deposits.Refused Contradicts -> MustBeAsked
-        | Deposits.Refused TakesAnotherAmount -> Quarantined AmountDiffers
-        | Deposits.Refused(PartlyTaken | NothingHeld | OnItsWay) -> AlreadyKnown
-        | Deposits.Advanced next ->
-            Settled {
-                Effect.nothing with
-                    Deposit = Some next
-                    Subscription = followed subscriptionRules now deposit next subscription
-            }
+        let signal = WithdrawalSeen(withdrawal, source)
+        match Deposit.apply rules now signal deposit with
+        | Unchanged -> AlreadyKnown
+        | Refused Contradicts -> MustBeAsked
+        | Refused TakesAnotherAmount -> Quarantined AmountDiffers
+        | Refused(PartlyTaken | NothingHeld | OnItsWay) -> AlreadyKnown
+        | Advanced next ->
+            let following = followed subscriptionRules now deposit next subscription
+            Settled(Effect.ofDeposit deposit signal next |> Effect.andThen (Effect.ofSteps following))
 
     let private voided rules subscriptionRules now (deposit: Deposit) subscription =
         let left = Deposit.left deposit

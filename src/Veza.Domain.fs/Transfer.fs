@@ -284,10 +284,7 @@ type Transfer = private {
         ]
 
 /// What became of a signal.
-type TransferOutcome =
-    | Advanced of Next: Transfer * Movements: Movement list
-    | Unchanged
-    | Refused of Why: TransferRefusal
+type TransferOutcome = Outcome<Transfer * Movement list, TransferRefusal>
 
 /// What the world must now be asked. Asking again with the same key asks nothing new.
 type TransferDuty =

@@ -9,9 +9,6 @@ type TransferFact = { StripeId: StripeTransferId; Amount: int64; Currency: strin
 /// A transfer at Stripe with ours in its metadata, and how much of it was taken back.
 type TransferSight = { SeenId: StripeTransferId; Amount: int64; Reversed: int64 }
 
-/// The transfer after it, and what moved.
-type TransferEffect = { Transfer: Transfer; Movements: Movement list }
-
 module TransferReport =
     let private doubtOf why =
         match why with
@@ -40,11 +37,12 @@ module TransferReport =
         elif fact.Destination <> transfer.Account.Value then
             Quarantined DestinationDiffers
         else
-            match Transfer.apply rules now (TransferAnswered(Accepted fact.StripeId)) transfer with
-            | Transfers.Unchanged -> AlreadyKnown
-            | Transfers.Refused why -> Quarantined(doubtOf why)
-            | Transfers.Advanced _ when fact.Amount <> transfer.Sendable -> Quarantined AmountDiffers
-            | Transfers.Advanced(next, movements) -> Settled { Transfer = next; Movements = movements }
+            let signal = TransferAnswered(Accepted fact.StripeId)
+            match Transfer.apply rules now signal transfer with
+            | Unchanged -> AlreadyKnown
+            | Refused why -> Quarantined(doubtOf why)
+            | Advanced _ when fact.Amount <> transfer.Sendable -> Quarantined AmountDiffers
+            | Advanced next -> Settled(Effect.ofTransfer now transfer signal next)
 
     /// What a look into the books of a transfer's reversals showed, under the key that it was looked into with
     /// (`Transfer.sighting`). A transfer that has gone on to another key meanwhile is looked at again.
@@ -53,7 +51,8 @@ module TransferReport =
         | ValueNone -> Quarantined TransferUnexplained
         | ValueSome struct (_, current) when current <> key -> AlreadyKnown
         | ValueSome _ ->
-            match Transfer.apply rules now (ReversalsNoticed sight) transfer with
-            | Transfers.Unchanged -> AlreadyKnown
-            | Transfers.Refused why -> Quarantined(doubtOf why)
-            | Transfers.Advanced(next, movements) -> Settled { Transfer = next; Movements = movements }
+            let signal = ReversalsNoticed sight
+            match Transfer.apply rules now signal transfer with
+            | Unchanged -> AlreadyKnown
+            | Refused why -> Quarantined(doubtOf why)
+            | Advanced next -> Settled(Effect.ofTransfer now transfer signal next)

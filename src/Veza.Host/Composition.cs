@@ -185,7 +185,7 @@ static class Composition
     {
         services.AddSingleton<Wakes>();
         services.AddSingleton<LeaseKeeper>();
-        services.AddSingleton<Conflicts>();
+        services.AddSingleton<Decider>();
         services.AddSingleton<Settler>();
         services.AddSingleton<ObservationDesk>();
         services.AddSingleton<SellerDesk>();

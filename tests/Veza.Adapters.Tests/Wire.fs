@@ -110,7 +110,7 @@ let send (wire: Wire) (transfer: Transfer) =
 
 let told signal transfer =
     match Transfer.apply rules now signal transfer with
-    | Transfers.Advanced(next, _) -> next
+    | Advanced(next, _) -> next
     | other -> failtest $"{other}"
 
 /// Sent, refunded in part, and about to be taken back.

@@ -136,9 +136,9 @@ let private ofTransfer (start: Transfer) isReversal isDone (provider: Provider) 
     let mutable transfer = start
     let hear now signal =
         match Transfer.apply patiently now signal transfer with
-        | Transfers.Advanced(next, _) -> transfer <- next
-        | Transfers.Unchanged
-        | Transfers.Refused _ -> ()
+        | Advanced(next, _) -> transfer <- next
+        | Unchanged
+        | Refused _ -> ()
     {
         Asks =
             fun () ->
@@ -198,9 +198,9 @@ let private payout (provider: Provider) =
     let sight = { StripeId = certain (StripePayoutId.Parse "po_1"); Says = IsPaid }
     let hear now signal =
         match Payout.apply trying now signal payout with
-        | Payouts.Advanced next -> payout <- next
-        | Payouts.Unchanged
-        | Payouts.Refused _ -> ()
+        | Advanced next -> payout <- next
+        | Unchanged
+        | Refused _ -> ()
     {
         Asks =
             fun () ->

@@ -20,9 +20,9 @@ let private subscribed = Subscription.subscribe (SubscriptionId(guid 2)) "sam" p
 
 let private hears at signal subscription =
     match Subscription.apply rules at signal subscription with
-    | Subscriptions.Advanced next -> next
-    | Subscriptions.Unchanged -> subscription
-    | Subscriptions.Refused why -> failtest $"refused: {why}"
+    | Advanced next -> next
+    | Unchanged -> subscription
+    | Refused why -> failtest $"refused: {why}"
 
 let private active = subscribed |> hears now ChargeSent |> hears now (PeriodPaid first)
 let private afterMonth = now.AddMonths 1
@@ -66,7 +66,7 @@ let private dispute amount stage ruling source (deposit: Deposit) subscription =
 
 let private settled verdict =
     match verdict with
-    | Settled { Deposit = Some deposit; Subscription = subscription } -> deposit, subscription
+    | Settled effect when (depositIn effect).IsSome -> (depositIn effect).Value, subscriptionIn effect
     | verdict -> failtest $"not settled: %A{verdict}"
 
 /// Both as they stand after these words, one after the other.
@@ -175,7 +175,9 @@ let strays =
             let part = { fact order with Amount = 6000L }
             let held, _ = settled (paymentSays PaidInPart part order None)
             match paymentSays PaidInFull (fact order) order (Some held) with
-            | Settled { Order = Some _; Deposit = Some adopted } ->
+            | Settled effect ->
+                Expect.isSome (orderIn effect) "it is paid"
+                let adopted = (depositIn effect).Value
                 Expect.equal adopted.Status Adopted ""
                 Expect.equal
                     (balance Suspense (Ledger.ofDeposit None held @ Ledger.ofDeposit (Some held) adopted))
@@ -203,7 +205,7 @@ let strays =
                     LatePayment
             let told signal deposit =
                 match Deposit.apply refundRules now signal deposit with
-                | Deposits.Advanced next -> next
+                | Advanced next -> next
                 | outcome -> failtest $"%A{outcome}"
             let refused = held |> told PaymentConfirmed |> told (ReturnRefused(because OtherCause))
             Expect.isTrue refused.Status.IsHeld "for a person"
@@ -381,9 +383,12 @@ let takenBack =
                 if left > 0 then
                     for word in words do
                         match word deposit subscription with
-                        | Settled { Deposit = Some next; Subscription = changed } ->
-                            let posted = posted @ Ledger.ofDeposit (Some deposit) next
-                            play (left - 1) (next, defaultArg changed subscription, posted)
+                        | Settled effect when (depositIn effect).IsSome ->
+                            let posted = posted @ List.collect (fun (booking: Booking) -> booking.Postings) effect.Books
+                            let changed = subscriptionIn effect
+                            play
+                                (left - 1)
+                                ((depositIn effect).Value, defaultArg changed subscription, posted)
                         | Settled _
                         | AlreadyKnown
                         | MustBeAsked

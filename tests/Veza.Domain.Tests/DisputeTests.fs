@@ -196,9 +196,9 @@ let disputes =
             let report fact terms = { Fact = fact; Amount = whole; Terms = terms }
             let heard source report dispute =
                 match Dispute.apply asking now (ProviderReports(source, report)) dispute with
-                | Disputes.Advanced next -> next
-                | Disputes.Unchanged -> dispute
-                | Disputes.Refused why -> failtest $"{why}"
+                | Advanced next -> next
+                | Unchanged -> dispute
+                | Refused why -> failtest $"{why}"
             let first terms =
                 Dispute.start (disputeId 1) paid.Order.Id "dp_1" euro (report opened terms) asking now
             for source in [ ByAnswer; ByWebhook ] do
@@ -215,7 +215,7 @@ let disputes =
                 let row = Dispute.toRow learnt
                 Expect.equal (Dispute.ofRow row) (Ok learnt) "and the row keeps them"
                 let known = Dispute.apply asking now (ProviderReports(source, report opened terms)) learnt
-                Expect.equal known Disputes.Unchanged "heard twice"
+                Expect.equal known Unchanged "heard twice"
         }
         test "of an amount that cannot be is not believed" {
             let verdict source amount =

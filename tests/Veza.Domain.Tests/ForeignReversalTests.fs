@@ -69,7 +69,7 @@ let tests =
                     now
                     (RefundSucceeded(claim 3 1L))
                     (tell (all @ [ refunded 1 100_00L ])).Transfer)
-                (Transfers.Refused MoreThanIsLeft)
+                (Refused MoreThanIsLeft)
                 ""
         }
         test "while nothing of ours is on the wire, the claim takes it up" {
@@ -256,7 +256,7 @@ let tests =
                         now
                         (ReversalsNoticed { Ours = None; AmountReversed = 1L; Keyless = [] })
                         (tell steps).Transfer)
-                    (Transfers.Refused NothingSent)
+                    (Refused NothingSent)
                     ""
             refuses []
             refuses [ refunded 1 100_00L ]
@@ -294,7 +294,7 @@ let funds =
                 let story = tell steps
                 Expect.equal
                     (Transfer.apply rules story.At FundsArrived story.Transfer)
-                    Transfers.Unchanged
+                    Unchanged
                     ""
         }
     ]

@@ -62,13 +62,13 @@ let live (story: Story) step =
     | Passes minutes -> { story with At = story.At.AddMinutes(float minutes) }
     | Hears signal ->
         match Transfer.apply rules story.At signal story.Transfer with
-        | Transfers.Advanced(next, movements) -> {
+        | Advanced(next, movements) -> {
             story with
                 Transfer = next
                 Movements = story.Movements @ movements
           }
-        | Transfers.Unchanged
-        | Transfers.Refused _ -> story
+        | Unchanged
+        | Refused _ -> story
 
 let tell steps = List.fold live { Transfer = owed; At = now; Movements = [] } steps
 
@@ -207,6 +207,6 @@ let orderOf basket =
 
 let advance signal order =
     match Order.apply signal order with
-    | Orders.Advanced next -> next
-    | Orders.Unchanged -> order
-    | Orders.Refused why -> failtest $"{signal} was refused: {why}"
+    | Advanced next -> next
+    | Unchanged -> order
+    | Refused why -> failtest $"{signal} was refused: {why}"

@@ -31,9 +31,9 @@ let private livePayout payout step =
     | PayoutTaken -> Payout.claimed trying now payout
     | PayoutHears signal ->
         match Payout.apply trying now signal payout with
-        | Payouts.Advanced next -> next
-        | Payouts.Unchanged
-        | Payouts.Refused _ -> payout
+        | Advanced next -> next
+        | Unchanged
+        | Refused _ -> payout
 
 let private tellPayout steps = List.fold livePayout asked steps
 
@@ -58,9 +58,9 @@ let private liveSubscription (subscription, at: DateTimeOffset) step =
     | Days days -> subscription, at.AddDays(float days)
     | SubscriptionHears signal ->
         match Subscription.apply charging at signal subscription with
-        | Subscriptions.Advanced next -> next, at
-        | Subscriptions.Unchanged
-        | Subscriptions.Refused _ -> subscription, at
+        | Advanced next -> next, at
+        | Unchanged
+        | Refused _ -> subscription, at
 
 let private tellSubscription steps = List.fold liveSubscription (subscribed, now) steps
 
@@ -74,9 +74,9 @@ let private disputed =
 
 let private hearDispute source dispute fact =
     match Dispute.apply disputing now (ProviderReports(source, reportOf fact)) dispute with
-    | Disputes.Advanced next -> next
-    | Disputes.Unchanged
-    | Disputes.Refused Contradicts -> dispute
+    | Advanced next -> next
+    | Unchanged
+    | Refused Contradicts -> dispute
 
 let private reserved =
     Refund.reserve
@@ -91,9 +91,9 @@ let private reserved =
 
 let private hearRefund refund signal =
     match Refund.apply refundRules now signal refund with
-    | Refunds.Advanced next -> next
-    | Refunds.Unchanged
-    | Refunds.Refused _ -> refund
+    | Advanced next -> next
+    | Unchanged
+    | Refused _ -> refund
 
 type Machines =
     static member PayoutStep() =
@@ -256,10 +256,10 @@ let payouts =
             let payout = tellPayout history
             for says in [ PaidByHand(po 1); CanceledByHand None; FailedByHand(None, "nobody has it") ] do
                 match Payout.apply trying now (SettledByHand says) payout with
-                | Payouts.Advanced next ->
+                | Advanced next ->
                     Expect.isTrue (Payout.isInDoubt payout) "only then"
                     Expect.isNone (Payout.duty next) "nothing is owed after that"
-                | Payouts.Refused NotInDoubt -> Expect.isFalse (Payout.isInDoubt payout) "or not at all"
+                | Refused NotInDoubt -> Expect.isFalse (Payout.isInDoubt payout) "or not at all"
                 | outcome -> failtest $"{outcome}")
         test "Stripe's word on what was settled by hand is heard all the same" {
             let doubtful = tellPayout [ PayoutTaken; PayoutHears(PayoutSeen [ sight IsPaid; sight IsPaid ]) ]
@@ -312,7 +312,7 @@ let payouts =
             let later = now.AddMinutes 30.
             let known = tellPayout [ PayoutHears(PayoutReported(sight IsInTransit)) ]
             match Payout.apply trying later (PayoutReported(sight IsInTransit)) known with
-            | Payouts.Advanced next -> Expect.equal next.Status (InTransit(po 1, later.AddHours 1.)) ""
+            | Advanced next -> Expect.equal next.Status (InTransit(po 1, later.AddHours 1.)) ""
             | outcome -> failtest $"{outcome}"
         }
         test "a hindrance and a failed look-up wait a moment" {
@@ -342,7 +342,7 @@ let payouts =
             for payout in [ asked; tellPayout [ PayoutHears(PayoutReported(sight IsPaid)) ] ] do
                 Expect.equal
                     (Payout.apply trying now PayoutSignal.RetryRequested payout)
-                    (Payouts.Refused NotInDoubt)
+                    (Refused NotInDoubt)
                     ""
         }
         test "a refusal is final, and said" {
@@ -362,7 +362,7 @@ let payouts =
             let other = { StripeId = po 2; Says = IsPaid }
             Expect.equal
                 (Payout.apply trying now (PayoutReported other) paid)
-                (Payouts.Refused AnotherPayoutExists)
+                (Refused AnotherPayoutExists)
                 "money may have moved twice"
         }
     ]
@@ -439,8 +439,8 @@ let subscriptions =
                     match
                         Subscription.apply charging now (PeriodPaid { Period = number; Try = 0 }) subscription
                     with
-                    | Subscriptions.Advanced next when number = period -> next
-                    | Subscriptions.Advanced next -> pay next (number + 1)
+                    | Advanced next when number = period -> next
+                    | Advanced next -> pay next (number + 1)
                     | outcome -> failtest $"{outcome}"
                 match (pay made 1).Status with
                 | Active paid -> paid.Until
@@ -491,19 +491,19 @@ let subscriptions =
             for attempt in 0..1 do
                 Expect.equal
                     (Subscription.apply charging at (PeriodPaid { Period = 1; Try = attempt }) second)
-                    (Subscriptions.Refused PaidTwice)
+                    (Refused PaidTwice)
                     "what was booked is known by its deposit, before anybody asks the subscription"
         }
         test "two payments for one period are for a person" {
             let active, at = tellSubscription [ SubscriptionHears(PeriodPaid { Period = 1; Try = 0 }) ]
             Expect.equal
                 (Subscription.apply charging at (PeriodPaid { Period = 1; Try = 1 }) active)
-                (Subscriptions.Refused PaidTwice)
+                (Refused PaidTwice)
                 "one must be given back"
             let over, at = tellSubscription [ SubscriptionHears SubscriptionSignal.CancelRequested ]
             Expect.equal
                 (Subscription.apply charging at (PeriodPaid { Period = 1; Try = 0 }) over)
-                (Subscriptions.Refused PaidAfterTheEnd)
+                (Refused PaidAfterTheEnd)
                 "nobody is served for it"
         }
         test "the 31st stays the 31st after a February" {
@@ -512,12 +512,12 @@ let subscriptions =
             let made = Subscription.subscribe (SubscriptionId(guid 2)) "buyer" plan since
             let until period =
                 match Subscription.apply charging since (PeriodPaid { Period = 1; Try = 0 }) made with
-                | Subscriptions.Advanced next when period = 1 -> next.Status
-                | Subscriptions.Advanced next ->
+                | Advanced next when period = 1 -> next.Status
+                | Advanced next ->
                     match
                         Subscription.apply charging since (PeriodPaid { Period = period; Try = 0 }) next
                     with
-                    | Subscriptions.Advanced next -> next.Status
+                    | Advanced next -> next.Status
                     | outcome -> failtest $"{outcome}"
                 | outcome -> failtest $"{outcome}"
             Expect.equal
@@ -582,23 +582,23 @@ let refundsAndLicenses =
             match undone.Status with
             | RefundStatus.Failed(_, isUndone) -> Expect.isTrue isUndone "it had succeeded"
             | status -> failtest $"{status}"
-            Expect.equal (Refund.apply refundRules now failed undone) Refunds.Unchanged "once"
+            Expect.equal (Refund.apply refundRules now failed undone) Unchanged "once"
             Expect.equal
                 (Refund.apply refundRules now (ProviderSays HasSucceeded) undone)
-                Refunds.Unchanged
+                Unchanged
                 "old news"
         }
         test "a refund that only failed and then succeeded is for a person" {
             let failed = hearRefund reserved (ProviderSays(HasFailed(because OtherCause)))
             Expect.equal
                 (Refund.apply refundRules now (ProviderSays HasSucceeded) failed)
-                (Refunds.Refused SucceededAfterFailure)
+                (Refused SucceededAfterFailure)
                 "its amount may be refunded twice"
         }
         test "what stays undecided is asked about ever more rarely" {
             let asked at refund =
                 match Refund.apply refundRules (now.AddMinutes at) RefundSignal.ProviderSilent refund with
-                | Refunds.Advanced next ->
+                | Advanced next ->
                     match next.Status with
                     | RefundStatus.Pending inquiry -> inquiry.DueAt - now.AddMinutes at
                     | status -> failtest $"{status}"
@@ -642,9 +642,7 @@ let refundsAndLicenses =
                     "standard"
                     (Some now)
             let hear license signal =
-                match License.apply signal license with
-                | Licenses.Advanced next -> next
-                | Licenses.Unchanged -> license
+                License.apply signal license |> Option.defaultValue license
             let revoked = hear granted (LineRefunded(RefundId(guid 5)))
             Expect.isTrue revoked.Status.IsRevoked ""
             Expect.equal (hear revoked LicenseSignal.RefundUndone) granted "as before"

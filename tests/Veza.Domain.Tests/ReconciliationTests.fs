@@ -62,9 +62,9 @@ let private refund facts =
     List.fold
         (fun refund fact ->
             match Refund.apply refundRules now (ProviderSays fact) refund with
-            | Refunds.Advanced next -> next
-            | Refunds.Unchanged
-            | Refunds.Refused _ -> refund)
+            | Advanced next -> next
+            | Unchanged
+            | Refused _ -> refund)
         begun
         facts
 
@@ -87,9 +87,9 @@ let private payout signals =
     List.fold
         (fun payout signal ->
             match Payout.apply rules now signal payout with
-            | Payouts.Advanced next -> next
-            | Payouts.Unchanged
-            | Payouts.Refused _ -> payout)
+            | Advanced next -> next
+            | Unchanged
+            | Refused _ -> payout)
         begun
         signals
 

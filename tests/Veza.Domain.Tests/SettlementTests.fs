@@ -36,8 +36,8 @@ let settlement =
                 let attention change =
                     match paymentSays PaidInFull (change (fact order)) order None with
                     | Settled effect ->
-                        Expect.isNone effect.Order "it completes nothing"
-                        Expect.isTrue (effect.Deposit |> Option.exists _.Status.IsHeld) "it is in suspense"
+                        Expect.isNone (orderIn effect) "it completes nothing"
+                        Expect.isTrue (depositIn effect |> Option.exists _.Status.IsHeld) "it is in suspense"
                         effect.Attention
                     | AlreadyKnown
                     | MustBeAsked -> None
@@ -56,8 +56,10 @@ let settlement =
             test "of a cancelled order is in suspense and to be given back" {
                 let order = orderOf two |> advance CancelRequested
                 match paymentSays PaidInFull (fact order) order None with
-                | Settled { Deposit = Some deposit; Attention = None; Order = None } ->
-                    Expect.equal deposit.Status (ToConfirm(LatePayment, now)) "once the provider confirms it"
+                | Settled effect ->
+                    let statuses = effect.Steps |> List.map (fun step -> step.From, step.Signal, step.To)
+                    Expect.equal statuses [ null, "held", "to_confirm" ] "once the provider confirms it"
+                    Expect.isNone effect.Attention "it leaves by itself"
                 | verdict -> failtest $"%A{verdict}"
             }
             test "of a leg without net owes no transfer" {

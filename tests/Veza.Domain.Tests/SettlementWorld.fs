@@ -29,20 +29,32 @@ let fact (order: Order) = {
     OrderNamed = order.Id.Value.ToString "D"
 }
 
-let take world (effect: Effect) = {
-    world with
-        Order = effect.Order |> Option.defaultValue world.Order
-        Licenses =
-            (world.Licenses, effect.Granted @ effect.Revoked @ effect.Restored)
-            ||> List.fold (fun licenses license -> Map.add license.Id license licenses)
-        Transfers =
-            (world.Transfers, List.map snd effect.Claimed @ effect.Scheduled)
-            ||> List.fold (fun transfers transfer -> Map.add transfer.Id transfer transfers)
-        Refunds =
-            (world.Refunds, Option.toList effect.Refund)
-            ||> List.fold (fun refunds refund -> Map.add refund.Id refund refunds)
-        Postings = world.Postings @ effect.Postings
-}
+/// The last of what an effect makes of the aggregates of one kind.
+let private last pick (effect: Effect) =
+    effect.Steps |> List.rev |> List.tryPick (fun step -> pick step.Next)
+
+let orderIn effect = last (fun next -> match next with Aggregate.Order order -> Some order | _ -> None) effect
+
+let depositIn effect =
+    last (fun next -> match next with Aggregate.Deposit deposit -> Some deposit | _ -> None) effect
+
+let subscriptionIn effect =
+    last (fun next -> match next with Aggregate.Subscription known -> Some known | _ -> None) effect
+
+let private takeStep world (step: Veza.Domain.Step) =
+    match step.Next with
+    | Aggregate.Order order -> { world with World.Order = order }
+    | Aggregate.License license -> { world with Licenses = Map.add license.Id license world.Licenses }
+    | Aggregate.Transfer transfer -> { world with Transfers = Map.add transfer.Id transfer world.Transfers }
+    | Aggregate.Refund refund -> { world with Refunds = Map.add refund.Id refund world.Refunds }
+    | Aggregate.Dispute dispute -> { world with Disputes = Map.add dispute.Id dispute world.Disputes }
+    | Aggregate.Payout _
+    | Aggregate.Subscription _
+    | Aggregate.Deposit _ -> world
+
+let take world (effect: Effect) =
+    let next = List.fold takeStep world effect.Steps
+    { next with Postings = next.Postings @ List.collect (fun (booking: Booking) -> booking.Postings) effect.Books }
 
 let values map = map |> Map.toList |> List.map snd
 
@@ -54,35 +66,24 @@ let caseOf world : Case = {
     Transfers = values world.Transfers
 }
 
-let takeDispute world (effect: DisputeEffect) =
-    let steps = (world, effect.Steps) ||> List.fold (fun world step -> take world step.Effect)
-    {
-        steps with
-            Disputes = Map.add effect.Dispute.Id effect.Dispute steps.Disputes
-            Refunds =
-                (steps.Refunds, effect.Steps |> List.choose _.Imposed)
-                ||> List.fold (fun refunds refund -> Map.add refund.Id refund refunds)
-    }
-
 /// As the host does after every effect on an order.
 let private freed world =
     DisputeSettlement.takeFreed
         refundRules
         rules
+        asking
         now
         (values world.Refunds)
         (values world.Disputes)
         (caseOf world)
-    |> List.fold takeDispute world
+    |> take world
 
-let private settledBy take world verdict =
+let settle world verdict =
     match verdict with
     | Settled effect -> take world effect |> freed
     | AlreadyKnown
     | MustBeAsked -> world
     | Quarantined why -> failtest $"quarantined: {why}"
-
-let settle world verdict = settledBy take world verdict
 
 let start basket = {
     Order = orderOf basket |> advance PaymentRequested
@@ -148,14 +149,14 @@ let rec work world =
             | Some ReportMissingId
             | None -> None
         match signal |> Option.map (fun signal -> Transfer.apply rules now signal claimed) with
-        | Some(Transfers.Advanced(next, movements)) -> {
+        | Some(Advanced(next, movements)) -> {
             world with
                 Transfers =
                     (world.Transfers, next :: Transfer.compensations movements next now)
                     ||> List.fold (fun transfers transfer -> Map.add transfer.Id transfer transfers)
                 Postings = world.Postings @ Ledger.ofMovements next movements
           }
-        | Some(Transfers.Unchanged | Transfers.Refused _)
+        | Some(Unchanged | Refused _)
         | None -> world
     let next = world.Transfers |> values |> List.fold step world
     if next = world then world else work next
@@ -196,11 +197,11 @@ let say source number amount fact world =
     match Map.tryFind id world.Disputes with
     | None ->
         DisputeSettlement.raised refundRules rules asking now source id $"dp_{number}" report (caseOf world)
-        |> settledBy takeDispute world
+        |> settle world
     | Some dispute ->
         let imposed = values world.Refunds
         DisputeSettlement.reported refundRules rules asking now source report imposed dispute (caseOf world)
-        |> settledBy takeDispute world
+        |> settle world
 
 let disputed amount fact world = world |> say ByAnswer 1 amount fact
 

@@ -146,8 +146,8 @@ let contradictions =
     let sight number = ReversalSeen { Ours = Some(trr number); AmountReversed = 100_00L; Keyless = [] }
     let no = ReversalAnswered(Denied(because OtherCause, false))
     let listed = ReversalSeen { Ours = None; AmountReversed = 0L; Keyless = [] }
-    let nothingNew = Transfers.Unchanged
-    let contradicts why = Transfers.Refused why
+    let nothingNew = Unchanged
+    let contradicts why = Refused why
 
     let rows = [
         "pending", [], [ back 1; sight 1; no; listed; StripeIdMissing ], contradicts NothingSent
@@ -293,13 +293,13 @@ let resizing =
     let movedBy steps more = (tell (steps @ more)).Movements |> List.skip (tell steps).Movements.Length
     let refusedWith why steps signal =
         let story = tell steps
-        Expect.equal (Transfer.apply rules story.At signal story.Transfer) (Transfers.Refused why) ""
+        Expect.equal (Transfer.apply rules story.At signal story.Transfer) (Refused why) ""
     let unchanged steps signals =
         for signal in signals do
             let story = tell steps
             Expect.equal
                 (Transfer.apply rules story.At signal story.Transfer)
-                Transfers.Unchanged
+                Unchanged
                 "nothing new"
 
     testList "transfer, when refunds account for less of a claim" [

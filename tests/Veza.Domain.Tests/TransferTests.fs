@@ -101,7 +101,7 @@ let refunding =
             test "never gives back more than is left" {
                 let story = tell [ Taken; accepted; refunded 1 90_00L ]
                 let outcome = Transfer.apply rules now (RefundSucceeded(claim 2 10_01L)) story.Transfer
-                Expect.equal outcome (Transfers.Refused MoreThanIsLeft) "a cent too much"
+                Expect.equal outcome (Refused MoreThanIsLeft) "a cent too much"
             }
         ]
         testList "while its reversal is under way" [
@@ -164,10 +164,10 @@ let refunding =
                 let story = tell (due @ [ notReversed OtherCause; Taken ])
                 let hears signal = Transfer.hear rules story.At asked signal story.Transfer
                 let late = ReversalAnswered(Denied(because OtherCause, false))
-                Expect.equal (hears late) Transfers.Unchanged "the key has changed"
+                Expect.equal (hears late) Unchanged "the key has changed"
                 Expect.equal
                     (hears (ReversalAnswered(Accepted(trr 9))))
-                    (Transfers.Refused AnotherReversalExists)
+                    (Refused AnotherReversalExists)
                     "money moved that the present question does not explain"
             }
             test "a reversal's late yes does not settle the next claim" {
@@ -176,7 +176,7 @@ let refunding =
                     tell [ Taken; accepted; refunded 1 40_00L; refunded 2 60_00L; Taken; reversed 1; Taken ]
                 let late =
                     Transfer.hear rules story.At asked (ReversalAnswered(Accepted(trr 1))) story.Transfer
-                Expect.equal late Transfers.Unchanged "it was heard before"
+                Expect.equal late Unchanged "it was heard before"
             }
         ]
     ]

@@ -126,7 +126,7 @@ let orders =
             let late = { Refund = RefundId(guid 9); Scope = OfAmount; Shares = [] }
             Expect.equal
                 (Order.apply (RefundReserved late) refunded)
-                (Orders.Refused(OrderRefusal.MoreThanIsLeft 0L))
+                (Refused(OrderRefusal.MoreThanIsLeft 0L))
                 ""
         }
         test "a refund is asked about later, and each send is counted" {
@@ -135,7 +135,7 @@ let orders =
             Expect.equal row.DueAt (Nullable(now + refundRules.SweepAfter)) ""
             Expect.isFalse row.Undone ""
             match Refund.apply refundRules (now.AddHours 1.) SentAgain begun with
-            | Refunds.Advanced next -> Expect.equal (Refund.toRow next).Sends 2 ""
+            | Advanced next -> Expect.equal (Refund.toRow next).Sends 2 ""
             | other -> failtest $"{other}"
         }
         test "a cent that is on its way back for nobody is taken up again" {
@@ -228,7 +228,7 @@ let orders =
             let dispute = Dispute.start (DisputeId(guid 3)) (OrderId(guid 4)) "dp_1" euro report asking now
             for source in [ ByWebhook; ByAnswer ] do
                 let outcome = Dispute.apply asking now (ProviderReports(source, report)) dispute
-                Expect.equal outcome Disputes.Unchanged ""
+                Expect.equal outcome Unchanged ""
         }
     ]
 
@@ -244,9 +244,9 @@ let private payoutAfter signals =
     List.fold
         (fun payout signal ->
             match Payout.apply payoutRules now signal (Payout.claimed payoutRules now payout) with
-            | Payouts.Advanced next -> next
-            | Payouts.Unchanged
-            | Payouts.Refused _ -> payout)
+            | Advanced next -> next
+            | Unchanged
+            | Refused _ -> payout)
         begun
         signals
 
@@ -263,9 +263,9 @@ let private hears signals subscription =
     List.fold
         (fun subscription (at, signal) ->
             match Subscription.apply charging at signal subscription with
-            | Subscriptions.Advanced next -> next
-            | Subscriptions.Unchanged
-            | Subscriptions.Refused _ -> subscription)
+            | Advanced next -> next
+            | Unchanged
+            | Refused _ -> subscription)
         subscription
         signals
 
@@ -288,13 +288,13 @@ let machines =
             let sent = subscribed |> hears [ now, ChargeSent ]
             Expect.equal
                 (Subscription.apply charging now (failedTry 1 1) sent)
-                Subscriptions.Unchanged
+                Unchanged
                 "another try"
             Expect.equal
                 (Subscription.apply charging now (failedTry 1 0) subscribed)
-                Subscriptions.Unchanged
+                Unchanged
                 "nothing was sent yet"
-            Expect.notEqual (Subscription.apply charging now (failedTry 1 0) sent) Subscriptions.Unchanged ""
+            Expect.notEqual (Subscription.apply charging now (failedTry 1 0) sent) Unchanged ""
         }
         test "what expires has as many periods as were paid" {
             let tries = [
@@ -313,10 +313,10 @@ let machines =
             Expect.isSome (Subscription.duty over active) ""
             Expect.equal
                 (Subscription.apply charging (over.AddTicks -1L) ChargeSent active)
-                (Subscriptions.Refused NothingToCharge)
+                (Refused NothingToCharge)
                 ""
             match Subscription.apply charging over ChargeSent active with
-            | Subscriptions.Advanced next ->
+            | Advanced next ->
                 let row = Subscription.toRow next
                 Expect.equal (row.Status, row.Period, row.Retries, row.IsOpen) ("past_due", 2, 0, true) ""
             | other -> failtest $"{other}"
@@ -327,10 +327,10 @@ let machines =
                 ended.Status
                 (Canceled(Some { Payment = { Period = 1; Try = 0 }; Until = now.AddDays 1. }))
                 ""
-            Expect.equal (Subscription.apply charging now (paid 1) ended) Subscriptions.Unchanged ""
+            Expect.equal (Subscription.apply charging now (paid 1) ended) Unchanged ""
             Expect.equal
                 (Subscription.apply charging now (paid 2) ended)
-                (Subscriptions.Refused PaidAfterTheEnd)
+                (Refused PaidAfterTheEnd)
                 ""
         }
         test "an ended subscription waits for nothing, in its row as well" {

@@ -110,7 +110,7 @@ let tests =
                     match
                         Payout.apply trying (now.AddMinutes minutes) signal (Payout.claimed trying now payout)
                     with
-                    | Payouts.Advanced next -> next
+                    | Advanced next -> next
                     | outcome -> failtest $"{outcome}"
                 let refused = payout |> hear 20. (PayoutAnswered(NotExecuted(Unauthorized, "said")))
                 Expect.equal (refused.Trouble |> Option.map _.Code) (Some "401") ""
@@ -154,7 +154,7 @@ let tests =
                     "its money has come", waitingForSeller @ [ Hears FundsArrived ]
                 ]
                 for why, steps in refusals do
-                    Expect.equal (outcome WriteOffRequested steps) (Transfers.Refused NotRetryable) why
+                    Expect.equal (outcome WriteOffRequested steps) (Refused NotRetryable) why
             }
         ]
         testList "redirected" [
@@ -188,7 +188,7 @@ let tests =
                         now
                         (TimeSpan.FromDays 7.)
                 match Transfer.apply rules now (RedirectRequested(account "bob")) held with
-                | Transfers.Advanced(next, []) ->
+                | Advanced(next, []) ->
                     Expect.equal next.Attempt.Value.DueAt (now.AddDays 7.) "until its time"
                 | other -> failtest $"{other}"
             }
@@ -206,11 +206,11 @@ let tests =
                 ]
                 for what, steps in settled do
                     let told = outcome (RedirectRequested(account "bob")) steps
-                    Expect.equal told (Transfers.Refused NotRedirectable) what
+                    Expect.equal told (Refused NotRedirectable) what
             }
             test "it goes to its own account already" {
                 let told = outcome (RedirectRequested(account "ada")) []
-                Expect.equal told (Transfers.Refused NotRedirectable) "nothing would change"
+                Expect.equal told (Refused NotRedirectable) "nothing would change"
             }
         ]
     ]

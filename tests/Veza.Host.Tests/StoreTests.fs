@@ -129,7 +129,8 @@ let tests =
                         use! session = scene.Services.GetRequiredService<IStore>().Begin none
                         let changes = Changes()
                         let next = Transfer.claimed rules DateTimeOffset.UtcNow before[id].Value
-                        changes.Save(before[id], next, "test", Cause.Worker)
+                        changes.Transfers.Read(id, before[id])
+                        changes.Transfers.Become(id, next) |> ignore
                         do! session.Write(changes, DateTimeOffset.UtcNow, none)
                         do! session.Commit none
                     }

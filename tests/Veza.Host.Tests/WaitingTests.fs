@@ -49,7 +49,7 @@ let private live (transfer: Transfer) step =
     | Takes minutes -> Transfer.claimed rules (start.AddMinutes minutes) transfer
     | Hears(minutes, signal) ->
         match Transfer.apply rules (start.AddMinutes minutes) signal transfer with
-        | Transfers.Advanced(next, _) -> next
+        | Advanced(next, _) -> next
         | other -> failtest $"{signal}: {other}"
 
 let private stripeName prefix (id: Guid) = prefix + id.ToString "N"
@@ -108,7 +108,7 @@ let private trying = { Trying = policy; Lease = TimeSpan.FromSeconds 25.; AskEve
 let private payoutStates =
     let hear minutes signal payout =
         match Payout.apply trying (start.AddMinutes minutes) signal payout with
-        | Payouts.Advanced next -> next
+        | Advanced next -> next
         | other -> failtest $"{signal}: {other}"
     let take minutes = Payout.claimed trying (start.AddMinutes minutes)
     let sight says (payout: Payout) = {
@@ -209,10 +209,11 @@ let tests =
                                 start
                                 TimeSpan.Zero
                         let transfer = List.fold live owed (story id)
-                        do! store scene (fun changes -> changes.Save(null, owed, "scheduled", Cause "test"))
+                        do! store scene (fun changes -> changes.Transfers.Become(id, owed) |> ignore)
                         do!
                             store scene (fun changes ->
-                                changes.Save(Versioned<Transfer>(owed, 1), transfer, "told", Cause "test"))
+                                changes.Transfers.Read(id, Versioned<Transfer>(owed, 1))
+                                changes.Transfers.Become(id, transfer) |> ignore)
                         do! ringsAs scene what (Watch.ofTransfer transfer) (string id) start
                         do!
                             scene.Execute
@@ -226,10 +227,11 @@ let tests =
                         let asked =
                             Payout.request (PayoutId id) ada account { Minor = 1L; Currency = euro } start
                         let payout = story asked
-                        do! store scene (fun changes -> changes.Save(null, asked, "requested", Cause "test"))
+                        do! store scene (fun changes -> changes.Payouts.Become(id, asked) |> ignore)
                         do!
                             store scene (fun changes ->
-                                changes.Save(Versioned<Payout>(asked, 1), payout, "told", Cause "test"))
+                                changes.Payouts.Read(id, Versioned<Payout>(asked, 1))
+                                changes.Payouts.Become(id, payout) |> ignore)
                         do! ringsAs scene what (Watch.ofPayout payout) (string id) start
                         do! scene.Execute "delete from payouts"
                 })
@@ -309,14 +311,13 @@ let tests =
                             (reserved, signals)
                             ||> List.fold (fun refund signal ->
                                 match Refund.apply rules (start.AddDays 3) signal refund with
-                                | Refunds.Advanced next -> next
+                                | Advanced next -> next
                                 | other -> failtest $"{other}")
+                        do! store scene (fun changes -> changes.Refunds.Become(id, reserved) |> ignore)
                         do!
                             store scene (fun changes ->
-                                changes.Save(null, reserved, "requested", Cause "test"))
-                        do!
-                            store scene (fun changes ->
-                                changes.Save(Versioned<Refund>(reserved, 1), refund, "told", Cause "test"))
+                                changes.Refunds.Read(id, Versioned<Refund>(reserved, 1))
+                                changes.Refunds.Become(id, refund) |> ignore)
                         do! ringsAs scene what (Watch.ofRefund refund) (string id) start
                         do! scene.Execute "delete from refunds"
                 })

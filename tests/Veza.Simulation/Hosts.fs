@@ -57,12 +57,12 @@ and Host(id: int, world: World) =
     let store = MemoryStore(id, scheduler, tables, world.LostCommits())
     let istore = store :> IStore
     let clock = scheduler.Clock
-    let conflicts = Conflicts(istore, clock)
+    let decider = Decider(istore, clock)
     let wakes = Wakes()
     // Nothing is renewed here: a call that outlives its lease is one of the misfortunes.
     let leases = new LeaseKeeper(settings, istore, clock, NullLogger<LeaseKeeper>.Instance)
     let settler = Settler settings
-    let observations = ObservationDesk(istore, conflicts, settler, clock)
+    let observations = ObservationDesk(istore, decider, settler, clock)
     let client =
         let http = new HttpClient(new StripeNetwork(id, world.Stripe), Timeout = Timeout.InfiniteTimeSpan)
         StripeClients.Open(http, "http://stripe", "sk_test_simulation")
@@ -77,12 +77,12 @@ and Host(id: int, world: World) =
                 BaseAddress = Uri "http://hyperswitch/"
             )
         HyperswitchClient(http, null)
-    let orders = OrderDesk(istore, conflicts, clock)
+    let orders = OrderDesk(decider)
     let payments =
         PaymentDesk(
             settings,
             istore,
-            conflicts,
+            decider,
             hyperswitch,
             observations,
             leases,
@@ -94,7 +94,7 @@ and Host(id: int, world: World) =
         RefundDesk(
             settings,
             istore,
-            conflicts,
+            decider,
             hyperswitch,
             observations,
             leases,
@@ -102,12 +102,12 @@ and Host(id: int, world: World) =
             clock,
             NullLogger<RefundDesk>.Instance
         )
-    let transfers = TransferDesk(settings, istore, conflicts, connect, observations, wakes, clock)
+    let transfers = TransferDesk(settings, istore, decider, connect, observations, wakes, clock)
     let subscriptions =
         SubscriptionDesk(
             settings,
             istore,
-            conflicts,
+            decider,
             hyperswitch,
             observations,
             clock,
@@ -118,14 +118,14 @@ and Host(id: int, world: World) =
         DepositDesk(
             settings,
             istore,
-            conflicts,
+            decider,
             hyperswitch,
             observations,
             clock,
             NullLogger<DepositDesk>.Instance
         )
     let inbox =
-        new InboxWorker(settings, istore, conflicts, settler, wakes, clock, NullLogger<InboxWorker>.Instance)
+        new InboxWorker(settings, istore, decider, settler, wakes, clock, NullLogger<InboxWorker>.Instance)
     let sweeper =
         new Sweeper(
             settings,
@@ -159,7 +159,7 @@ and Host(id: int, world: World) =
             chosen,
             settings,
             istore,
-            conflicts,
+            decider,
             stripe,
             leases,
             wakes.Sending,

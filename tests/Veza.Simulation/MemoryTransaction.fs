@@ -432,16 +432,16 @@ type Transaction(host: int, scheduler: Scheduler, tables: Tables, lostCommits: i
                 do! pass "writes"
                 do!
                     transaction.LockAll [
-                        for id in changes.Orders.Keys -> $"order {id}"
-                        for id in changes.Refunds.Keys -> $"refund {id}"
-                        for id in changes.Licenses.Keys -> $"license {id}"
-                        for id in changes.Transfers.Keys -> $"transfer {id}"
-                        for id in changes.Payouts.Keys -> $"payout {id}"
-                        for id in changes.Disputes.Keys -> $"dispute {id}"
-                        for id in changes.Subscriptions.Keys -> $"subscription {id}"
-                        for id in changes.Deposits.Keys -> $"deposit {id}"
+                        for id in changes.Orders.Changed.Keys -> $"order {id}"
+                        for id in changes.Refunds.Changed.Keys -> $"refund {id}"
+                        for id in changes.Licenses.Changed.Keys -> $"license {id}"
+                        for id in changes.Transfers.Changed.Keys -> $"transfer {id}"
+                        for id in changes.Payouts.Changed.Keys -> $"payout {id}"
+                        for id in changes.Disputes.Changed.Keys -> $"dispute {id}"
+                        for id in changes.Subscriptions.Changed.Keys -> $"subscription {id}"
+                        for id in changes.Deposits.Changed.Keys -> $"deposit {id}"
                     ]
-                for KeyValue(id, change) in changes.Orders do
+                for KeyValue(id, change) in changes.Orders.Changed do
                     match change.Before with
                     | null -> ()
                     | before ->
@@ -458,43 +458,43 @@ type Transaction(host: int, scheduler: Scheduler, tables: Tables, lostCommits: i
                                         OrderRow.lines after,
                                         OrderRow.legs after,
                                         stored.Version + 1))
-                transaction.WriteAll("refund", changes.Refunds, tables.Refunds, tables.Refund, Refund.toRow)
+                transaction.WriteAll("refund", changes.Refunds.Changed, tables.Refunds, tables.Refund, Refund.toRow)
                 transaction.WriteAll(
                     "license",
-                    changes.Licenses,
+                    changes.Licenses.Changed,
                     tables.Licenses,
                     tables.License,
                     License.toRow
                 )
                 transaction.WriteAll(
                     "payout",
-                    changes.Payouts,
+                    changes.Payouts.Changed,
                     tables.Payouts,
                     tables.Payout,
                     PayoutRow.toRow
                 )
                 transaction.WriteAll(
                     "dispute",
-                    changes.Disputes,
+                    changes.Disputes.Changed,
                     tables.Disputes,
                     tables.Dispute,
                     Dispute.toRow
                 )
                 transaction.WriteAll(
                     "subscription",
-                    changes.Subscriptions,
+                    changes.Subscriptions.Changed,
                     tables.Subscriptions,
                     tables.Subscription,
                     Subscription.toRow
                 )
                 transaction.WriteAll(
                     "deposit",
-                    changes.Deposits,
+                    changes.Deposits.Changed,
                     tables.Deposits,
                     tables.Deposit,
                     DepositRow.toRow
                 )
-                for KeyValue(id, change) in changes.Transfers do
+                for KeyValue(id, change) in changes.Transfers.Changed do
                     transaction.WriteTransfer(id, change)
                 for entry in changes.Entries do
                     writes.Add(fun () ->

@@ -1,8 +1,6 @@
-using Microsoft.FSharp.Collections;
 using Veza.Domain;
 using Veza.Domain.Deposits;
 using Veza.Domain.Disputes;
-using Veza.Domain.Ledger;
 using Veza.Domain.Licenses;
 using Veza.Domain.Orders;
 using Veza.Domain.Payouts;
@@ -24,7 +22,7 @@ public sealed record Cause(string Actor, string? ProviderRequestId = null, strin
     public string? Correlation { get; init; } = Storage.Correlation.Current;
 }
 
-/// <summary>One step of one aggregate, for the history.</summary>
+/// <summary>One step of one aggregate, for the history, in the words of its machine.</summary>
 sealed record Transition(
     string Entity,
     Guid EntityId,
@@ -55,144 +53,117 @@ sealed class Change<T>(Versioned<T>? before, T after)
     public string? Correlation { get; set; }
 }
 
+/// <summary>The aggregates of one kind in a transaction: as they were read, and as they have become since.</summary>
+public sealed class Tracked<T>
+    where T : class
+{
+    readonly Dictionary<Guid, Versioned<T>> read = [];
+
+    internal Dictionary<Guid, Change<T>> Changed { get; } = [];
+    internal Dictionary<Guid, Change<T>>.ValueCollection Values => Changed.Values;
+
+    /// <summary>As each of them is now, those included that this transaction begins.</summary>
+    public IEnumerable<T> All =>
+        read.Where(known => !Changed.ContainsKey(known.Key))
+            .Select(known => known.Value.Value)
+            .Concat(Changed.Values.Select(change => change.After));
+
+    public void Read(Guid id, Versioned<T> known) => read[id] = known;
+
+    /// <summary>As it is now; null if it was neither read nor begun.</summary>
+    public T? Find(Guid id) =>
+        Changed.TryGetValue(id, out var change) ? change.After : read.GetValueOrDefault(id)?.Value;
+
+    /// <summary>The version that was read; 0 for one that nobody has stored.</summary>
+    public int VersionOf(Guid id) => read.GetValueOrDefault(id)?.Version ?? 0;
+
+    internal Change<T> Become(Guid id, T next)
+    {
+        if (Changed.TryGetValue(id, out var change))
+        {
+            change.After = next;
+            return change;
+        }
+
+        return Changed[id] = new Change<T>(read.GetValueOrDefault(id), next);
+    }
+}
+
 /// <summary>
-/// All that one transaction writes: aggregates by their last state, every step for the history, every posting
+/// All that one transaction has read and writes: aggregates by their last state, every step for the history, every posting
 /// for the books. Collected in memory, written by <see cref="ITransaction.Write"/> in a few statements.
 /// </summary>
 public sealed class Changes
 {
-    internal Dictionary<Guid, Change<Order>> Orders { get; } = [];
-    internal Dictionary<Guid, Change<Refund>> Refunds { get; } = [];
-    internal Dictionary<Guid, Change<License>> Licenses { get; } = [];
-    internal Dictionary<Guid, Change<Transfer>> Transfers { get; } = [];
-    internal Dictionary<Guid, Change<Payout>> Payouts { get; } = [];
-    internal Dictionary<Guid, Change<Dispute>> Disputes { get; } = [];
-    internal Dictionary<Guid, Change<Subscription>> Subscriptions { get; } = [];
-    internal Dictionary<Guid, Change<Deposit>> Deposits { get; } = [];
+    public Tracked<Order> Orders { get; } = new();
+    public Tracked<Refund> Refunds { get; } = new();
+    public Tracked<License> Licenses { get; } = new();
+    public Tracked<Transfer> Transfers { get; } = new();
+    public Tracked<Payout> Payouts { get; } = new();
+    public Tracked<Dispute> Disputes { get; } = new();
+    public Tracked<Subscription> Subscriptions { get; } = new();
+    public Tracked<Deposit> Deposits { get; } = new();
     internal List<Transition> Transitions { get; } = [];
     internal List<Entry> Entries { get; } = [];
 
-    /// <summary>For the history only: <see cref="ITransaction.InsertOrder"/> writes the order itself.</summary>
-    public void Created(Order order, Cause cause) =>
-        Note("order", order.Id.Value, order.Id, null, order.Status.Word(), "created", cause);
+    public bool IsEmpty => Transitions.Count + Entries.Count == 0;
 
-    public void Save(Versioned<Order> before, Order after, string signal, Cause cause)
+    /// <summary>What the domain has decided: everything that changes together.</summary>
+    public void Add(Effect effect, Cause cause)
     {
-        var from = Keep(Orders, after.Id.Value, before, after)?.Status.Word();
-        Note("order", after.Id.Value, after.Id, from, after.Status.Word(), signal, cause);
-    }
-
-    public void Save(Versioned<Refund>? before, Refund after, string signal, Cause cause)
-    {
-        var from = Keep(Refunds, after.Id.Value, before, after)?.Status.Word();
-        Note("refund", after.Id.Value, after.Order, from, after.Status.Word(), signal, cause);
-    }
-
-    public void Save(Versioned<License>? before, License after, string signal, Cause cause)
-    {
-        var from = Keep(Licenses, after.Id.Value, before, after)?.Status.Word();
-        Note("license", after.Id.Value, after.Order, from, after.Status.Word(), signal, cause);
-    }
-
-    public void Save(Versioned<Transfer>? before, Transfer after, string signal, Cause cause)
-    {
-        var from = Keep(Transfers, after.Id.Value, before, after)?.Status.Word();
-        Transfers[after.Id.Value].Correlation = cause.Correlation;
-        Note("transfer", after.Id.Value, after.Order, from, after.Status.Word(), signal, cause);
-    }
-
-    public void Save(Versioned<Payout>? before, Payout after, string signal, Cause cause)
-    {
-        var from = Keep(Payouts, after.Id.Value, before, after)?.Status.Word();
-        Note("payout", after.Id.Value, null, from, after.Status.Word(), signal, cause);
-    }
-
-    public void Save(Versioned<Dispute>? before, Dispute after, string signal, Cause cause)
-    {
-        var from = Keep(Disputes, after.Id.Value, before, after)?.Status.Word();
-        Note("dispute", after.Id.Value, after.Order, from, after.Status.Word(), signal, cause);
-    }
-
-    public void Save(Versioned<Subscription>? before, Subscription after, string signal, Cause cause)
-    {
-        var from = Keep(Subscriptions, after.Id.Value, before, after)?.Status.Word();
-        Note("subscription", after.Id.Value, null, from, after.Status.Word(), signal, cause);
-    }
-
-    /// <summary>A step of a deposit with what it means for the books.</summary>
-    public void Save(Versioned<Deposit>? before, Deposit after, string signal, Cause cause)
-    {
-        var known = Keep(Deposits, after.Id.Value, before, after);
-        var order = after.Origin is Origin.OfOrder { Order: var found } ? found : (OrderId?)null;
-        Note("deposit", after.Id.Value, order, known?.Status.Word(), after.Status.Word(), signal, cause);
-        Post(order, after.Amount.Currency, "deposit", after.Id.Value, after.Postings(known), cause);
-    }
-
-    /// <summary>A step of a transfer with all that it means: its postings, and the transfers that it asks for.</summary>
-    public void Save(
-        Versioned<Transfer> before,
-        Transfer after,
-        FSharpList<Movement> movements,
-        string signal,
-        Cause cause,
-        DateTimeOffset now
-    )
-    {
-        Save(before, after, signal, cause);
-        Post(
-            after.Order,
-            after.Amount.Currency,
-            "transfer",
-            after.Id.Value,
-            after.Postings(movements),
-            cause
-        );
-        foreach (var transfer in after.Compensations(movements, now))
+        foreach (var step in effect.Steps)
         {
-            Save(null, transfer, "scheduled", cause);
+            Take(step, cause);
         }
-    }
 
-    public void Post(
-        OrderId? order,
-        Currency currency,
-        string source,
-        Guid sourceId,
-        IEnumerable<Posting> postings,
-        Cause cause
-    )
-    {
-        foreach (var posting in postings)
+        foreach (var booking in effect.Books)
         {
-            Entries.Add(
-                new Entry(
-                    order?.Value,
-                    source,
-                    sourceId,
+            Entries.AddRange(
+                booking.Postings.Select(posting => new Entry(
+                    booking.Order?.Value.Value,
+                    booking.Source,
+                    booking.SourceId,
                     posting.Account.Word(),
-                    currency.Code,
+                    booking.Currency.Code,
                     posting.Amount,
                     cause.Correlation
-                )
+                ))
             );
         }
     }
 
-    /// <summary>Answers what the aggregate was before this step.</summary>
-    static T? Keep<T>(Dictionary<Guid, Change<T>> kept, Guid id, Versioned<T>? before, T after)
-        where T : class
+    void Take(Step step, Cause cause)
     {
-        if (kept.TryGetValue(id, out var change))
-        {
-            var previous = change.After;
-            change.After = after;
-            return previous;
-        }
-
-        kept.Add(id, new Change<T>(before, after));
-        return before?.Value;
+        var (entity, id, order) = step.Next.Match<(string, Guid, OrderId?)>(
+            order: next => ("order", Order(step, next), next.Id),
+            refund: next => ("refund", Become(Refunds, next.Id.Value, next), next.Order),
+            license: next => ("license", Become(Licenses, next.Id.Value, next), next.Order),
+            transfer: next => ("transfer", Become(next, cause), next.Order),
+            payout: next => ("payout", Become(Payouts, next.Id.Value, next), null),
+            subscription: next => ("subscription", Become(Subscriptions, next.Id.Value, next), null),
+            deposit: next => ("deposit", Become(Deposits, next.Id.Value, next), OrderOf(next)),
+            dispute: next => ("dispute", Become(Disputes, next.Id.Value, next), next.Order)
+        );
+        Transitions.Add(new Transition(entity, id, order?.Value, step.From, step.To, step.Signal, cause));
     }
 
-    void Note(string entity, Guid id, OrderId? order, string? from, string to, string signal, Cause cause) =>
-        Transitions.Add(new Transition(entity, id, order?.Value, from, to, signal, cause));
+    /// <summary><see cref="ITransaction.InsertOrder"/> writes an order that begins.</summary>
+    Guid Order(Step step, Order next) =>
+        step.From is null ? next.Id.Value : Become(Orders, next.Id.Value, next);
+
+    Guid Become(Transfer next, Cause cause)
+    {
+        Transfers.Become(next.Id.Value, next).Correlation = cause.Correlation;
+        return next.Id.Value;
+    }
+
+    static Guid Become<T>(Tracked<T> tracked, Guid id, T next)
+        where T : class
+    {
+        tracked.Become(id, next);
+        return id;
+    }
+
+    static OrderId? OrderOf(Deposit deposit) =>
+        deposit.Origin is Origin.OfOrder { Order: var order } ? order : null;
 }

@@ -12,7 +12,7 @@ namespace Veza.Host.Settling;
 sealed partial class DepositDesk(
     Settings settings,
     IStore store,
-    Conflicts conflicts,
+    Decider decider,
     HyperswitchClient hyperswitch,
     ObservationDesk observations,
     TimeProvider clock,
@@ -133,28 +133,15 @@ sealed partial class DepositDesk(
 
     /// <summary>Null where it changed nothing.</summary>
     Task<Deposit?> Tell(Deposit deposit, DepositSignal signal, Cause cause) =>
-        conflicts.DecideAgain(async () =>
-        {
-            await using var session = await store.Begin(CancellationToken.None);
-            var known = (await session.DepositsOf([deposit.Payment], CancellationToken.None))[
-                deposit.Payment
-            ];
-            var now = clock.GetUtcNow();
-            return await known
-                .Value.Apply(settings.RefundRules, now, signal)
-                .Match(
-                    advanced: async next =>
-                    {
-                        var changes = new Changes();
-                        changes.Save(known, next, signal.Word(), cause);
-                        await session.Write(changes, now, CancellationToken.None);
-                        await session.Commit(CancellationToken.None);
-                        return (Deposit?)next;
-                    },
-                    unchanged: () => Task.FromResult<Deposit?>(null),
-                    refused: _ => Task.FromResult<Deposit?>(null)
-                );
-        });
+        decider.Transact<Deposit, DepositRefusal, Deposit?>(
+            work => work.Deposit(deposit.Payment),
+            (stored, now) => stored.Decide(settings.RefundRules, now, signal),
+            _ => cause,
+            missing: () => null,
+            (_, outcome) =>
+                outcome.Match(advanced: Deposit? (decision) => decision.Next, () => null, _ => null),
+            CancellationToken.None
+        );
 
     [LoggerMessage(
         LogLevel.Warning,

@@ -15,52 +15,37 @@ abstract record CancelAnswer
 }
 
 /// <summary>Takes orders in, and takes them back as long as nobody is paying.</summary>
-sealed class OrderDesk(IStore store, Conflicts conflicts, TimeProvider clock)
+sealed class OrderDesk(Decider decider)
 {
     /// <summary>A repeat of a request that crashed after its commit finds its order here and adds nothing.</summary>
     public Task Create(Order order, string metadata, string actor, CancellationToken cancellation) =>
-        conflicts.DecideAgain(async () =>
-        {
-            await using var session = await store.Begin(cancellation);
-            if ((await session.Orders([order.Id.Value], cancellation)).Count > 0)
+        decider.Transact(
+            async work =>
             {
-                return false;
-            }
+                if (await work.Order(order.Id.Value) is not null)
+                {
+                    return false;
+                }
 
-            var now = clock.GetUtcNow();
-            await session.InsertOrder(order, metadata, now, cancellation);
-            var changes = new Changes();
-            changes.Created(order, new Cause(actor));
-            await session.Write(changes, now, cancellation);
-            await session.Commit(cancellation);
-            return true;
-        });
+                await work.Session.InsertOrder(order, metadata, work.Now, cancellation);
+                work.Add(Decide.createOrder(order), new Cause(actor));
+                return true;
+            },
+            cancellation
+        );
 
     public Task<CancelAnswer> Cancel(Guid id, string actor, CancellationToken cancellation) =>
-        conflicts.DecideAgain(async () =>
-        {
-            await using var session = await store.Begin(cancellation);
-            if (!(await session.Orders([id], cancellation)).TryGetValue(id, out var order))
-            {
-                return new CancelAnswer.NoSuchOrder();
-            }
-
-            return await order
-                .Value.Apply(OrderSignal.CancelRequested)
-                .Match<Task<CancelAnswer>>(
-                    advanced: async next =>
-                    {
-                        var changes = new Changes();
-                        changes.Save(order, next, OrderSignal.CancelRequested.Word(), new Cause(actor));
-                        await session.Write(changes, clock.GetUtcNow(), cancellation);
-                        await session.Commit(cancellation);
-                        return new CancelAnswer.Cancelled();
-                    },
-                    unchanged: () => Task.FromResult<CancelAnswer>(new CancelAnswer.Cancelled()),
-                    refused: _ =>
-                        Task.FromResult<CancelAnswer>(
-                            new CancelAnswer.NotCancellable(order.Value.Status.Word())
-                        )
-                );
-        });
+        decider.Transact<Order, OrderRefusal, CancelAnswer>(
+            work => work.Order(id),
+            (order, _) => order.Decide(OrderSignal.CancelRequested),
+            _ => new Cause(actor),
+            missing: () => new CancelAnswer.NoSuchOrder(),
+            (order, outcome) =>
+                outcome.Match<Decision<Order>, OrderRefusal, CancelAnswer>(
+                    advanced: _ => new CancelAnswer.Cancelled(),
+                    unchanged: () => new CancelAnswer.Cancelled(),
+                    refused: _ => new CancelAnswer.NotCancellable(order.Status.Word())
+                ),
+            cancellation
+        );
 }

@@ -31,7 +31,7 @@ abstract record PaymentAnswer
 sealed partial class PaymentDesk(
     Settings settings,
     IStore store,
-    Conflicts conflicts,
+    Decider decider,
     HyperswitchClient hyperswitch,
     ObservationDesk observations,
     LeaseKeeper leases,
@@ -49,8 +49,9 @@ sealed partial class PaymentDesk(
         CancellationToken cancellation
     )
     {
-        var (order, returnTo, answer) = await conflicts.DecideAgain(() =>
-            Offer(orderId, returnUrl, actor, cancellation)
+        var (order, returnTo, answer) = await decider.Transact(
+            work => Offer(work, orderId, returnUrl, actor, cancellation),
+            cancellation
         );
         if (answer is not null)
         {
@@ -103,53 +104,43 @@ sealed partial class PaymentDesk(
 
     /// <summary>Puts the order up for payment, or answers at once what is already known.</summary>
     async Task<(Order? Order, string? ReturnUrl, PaymentAnswer? Answer)> Offer(
+        UnitOfWork work,
         Guid orderId,
         string? returnUrl,
         string actor,
         CancellationToken cancellation
     )
     {
-        await using var session = await store.Begin(cancellation);
-        var orders = await session.Orders([orderId], cancellation);
-        if (!orders.TryGetValue(orderId, out var order))
+        if (await work.Order(orderId) is not { } order)
         {
             return (null, null, new PaymentAnswer.NoSuchOrder());
         }
 
-        var made = await session.ReturnUrlOf(orderId, cancellation);
+        var made = await work.Session.ReturnUrlOf(orderId, cancellation);
         var isAnother = made is not null && returnUrl is not null && made != returnUrl;
         var returnTo = string.IsNullOrEmpty(made) ? returnUrl : made;
-        var now = clock.GetUtcNow();
-        return await order
-            .Value.Apply(OrderSignal.PaymentRequested)
-            .Match<Task<(Order?, string?, PaymentAnswer?)>>(
-                advanced: async next =>
-                {
-                    if (isAnother)
-                    {
-                        return (null, null, new PaymentAnswer.AnotherReturnUrl());
-                    }
+        var outcome = order.Decide(OrderSignal.PaymentRequested);
+        if (isAnother && !outcome.IsRefused)
+        {
+            return (null, null, new PaymentAnswer.AnotherReturnUrl());
+        }
 
-                    var changes = new Changes();
-                    changes.Save(order, next, OrderSignal.PaymentRequested.Word(), new Cause(actor));
-                    await session.Write(changes, now, cancellation);
-                    await session.IntendPayment(next, returnTo, now + settings.SweepAfter, now, cancellation);
-                    await session.Commit(cancellation);
-                    return (next, returnTo, null);
-                },
-                unchanged: async () =>
-                    (
-                        order.Value,
-                        returnTo,
-                        isAnother
-                            ? new PaymentAnswer.AnotherReturnUrl()
-                            : await Known(session, orderId, cancellation)
-                    ),
-                refused: _ =>
-                    Task.FromResult<(Order?, string?, PaymentAnswer?)>(
-                        (null, null, new PaymentAnswer.NotPayable(order.Value.Status.Word()))
-                    )
-            );
+        return await outcome.Match<Decision<Order>, OrderRefusal, Task<(Order?, string?, PaymentAnswer?)>>(
+            advanced: decision =>
+            {
+                var next = work.Add(decision, new Cause(actor));
+                var due = work.Now + settings.SweepAfter;
+                work.Afterwards(() =>
+                    work.Session.IntendPayment(next, returnTo, due, work.Now, cancellation)
+                );
+                return Task.FromResult<(Order?, string?, PaymentAnswer?)>((next, returnTo, null));
+            },
+            unchanged: async () => (order, returnTo, await Known(work.Session, orderId, cancellation)),
+            refused: _ =>
+                Task.FromResult<(Order?, string?, PaymentAnswer?)>(
+                    (null, null, new PaymentAnswer.NotPayable(order.Status.Word()))
+                )
+        );
     }
 
     /// <summary>The payment, if Hyperswitch has already answered for it.</summary>

@@ -26,7 +26,7 @@ abstract record PayoutTold
 sealed partial class PayoutDesk(
     Settings settings,
     IStore store,
-    Conflicts conflicts,
+    Decider decider,
     StripePayouts stripe,
     ObservationDesk observations,
     LeaseKeeper leases,
@@ -47,28 +47,31 @@ sealed partial class PayoutDesk(
         CancellationToken cancellation
     )
     {
-        var now = clock.GetUtcNow();
-        var asked = PayoutModule
-            .request(PayoutId.Of(id), seller, account, amount, now)
-            .Claimed(settings.PayoutRules, now);
-        var isNew = await conflicts.DecideAgain(async () =>
-        {
-            await using var session = await store.Begin(cancellation);
-            if ((await session.Payouts([id], cancellation)).Count > 0)
+        var asked = Decide.requestPayout(
+            settings.PayoutRules,
+            clock.GetUtcNow(),
+            PayoutId.Of(id),
+            seller,
+            account,
+            amount
+        );
+        var isNew = await decider.Transact(
+            async work =>
             {
-                return false;
-            }
+                if (await work.Payout(id) is not null)
+                {
+                    return false;
+                }
 
-            var changes = new Changes();
-            changes.Save(null, asked, "requested", new Cause(actor));
-            await session.Write(changes, now, cancellation);
-            await session.Commit(cancellation);
-            return true;
-        });
+                work.Add(asked, new Cause(actor));
+                return true;
+            },
+            cancellation
+        );
         if (isNew)
         {
             // From here on the caller's disconnect changes nothing: the payout is on its way.
-            await Move(new Versioned<Payout>(asked, 1), actor, CancellationToken.None);
+            await Move(new Versioned<Payout>(asked.Next, 1), actor, CancellationToken.None);
         }
 
         return (await Stored(id, CancellationToken.None))!;
@@ -115,33 +118,24 @@ sealed partial class PayoutDesk(
             : new PayoutTold.Unsettled(verdict);
     }
 
-    Task<PayoutTold> Tell(Guid id, PayoutSignal signal, Cause cause, CancellationToken cancellation) =>
-        conflicts.DecideAgain(async () =>
-        {
-            await using var session = await store.Begin(cancellation);
-            if (!(await session.Payouts([id], cancellation)).TryGetValue(id, out var stored))
-            {
-                return new PayoutTold.NoSuchPayout();
-            }
-
-            var now = clock.GetUtcNow();
-            return await stored
-                .Value.Apply(settings.PayoutRules, now, signal)
-                .Match<Task<PayoutTold>>(
-                    advanced: async next =>
-                    {
-                        var changes = new Changes();
-                        changes.Save(stored, next, signal.Word(), cause);
-                        await session.Write(changes, now, cancellation);
-                        await session.Commit(cancellation);
-                        wakes.Payouts.Tap();
-                        return new PayoutTold.Done();
-                    },
-                    unchanged: () => Task.FromResult<PayoutTold>(new PayoutTold.Done()),
-                    refused: _ =>
-                        Task.FromResult<PayoutTold>(new PayoutTold.NotInDoubt(stored.Value.Status.Shown()))
-                );
-        });
+    async Task<PayoutTold> Tell(Guid id, PayoutSignal signal, Cause cause, CancellationToken cancellation)
+    {
+        var told = await decider.Transact<Payout, PayoutRefusal, PayoutTold>(
+            work => work.Payout(id),
+            (payout, now) => payout.Decide(settings.PayoutRules, now, signal),
+            _ => cause,
+            missing: () => new PayoutTold.NoSuchPayout(),
+            (payout, outcome) =>
+                outcome.Match<Decision<Payout>, PayoutRefusal, PayoutTold>(
+                    advanced: _ => new PayoutTold.Done(),
+                    unchanged: () => new PayoutTold.Done(),
+                    refused: _ => new PayoutTold.NotInDoubt(payout.Status.Shown())
+                ),
+            cancellation
+        );
+        wakes.Payouts.Tap();
+        return told;
+    }
 
     async Task Move(Versioned<Payout> taken, string actor, CancellationToken cancellation)
     {
@@ -153,31 +147,19 @@ sealed partial class PayoutDesk(
 
         using var held = leases.Hold(Leased.Payout, payout.Id.Value, taken.Version);
         var heard = await stripe.Perform(payout, duty, cancellation);
-        await conflicts.DecideAgain(async () =>
-        {
-            await using var session = await store.Begin(CancellationToken.None);
-            var stored = (await session.Payouts([payout.Id.Value], CancellationToken.None))[payout.Id.Value];
-            var now = clock.GetUtcNow();
-            return await stored
-                .Value.Apply(settings.PayoutRules, now, heard.Signal)
-                .Match(
-                    advanced: async next =>
-                    {
-                        var changes = new Changes();
-                        changes.Save(stored, next, heard.Signal.Word(), new Cause(actor, heard.RequestId));
-                        await session.Write(changes, now, CancellationToken.None);
-                        await session.Commit(CancellationToken.None);
-                        Tell(next);
-                        return true;
-                    },
-                    unchanged: () => Task.FromResult(false),
-                    refused: why =>
-                    {
-                        LogRefused(payout.Id.Value, heard.Signal.Word(), why);
-                        return Task.FromResult(false);
-                    }
-                );
-        });
+        var outcome = await decider.Transact<Payout, PayoutRefusal, Outcome<Decision<Payout>, PayoutRefusal>>(
+            work => work.Payout(payout.Id.Value),
+            (stored, now) => stored.Decide(settings.PayoutRules, now, heard.Signal),
+            _ => new Cause(actor, heard.RequestId),
+            missing: () => Outcome<Decision<Payout>, PayoutRefusal>.Unchanged,
+            (_, outcome) => outcome,
+            CancellationToken.None
+        );
+        outcome.Match(
+            advanced: decision => Tell(decision.Next),
+            unchanged: () => { },
+            refused: why => LogRefused(payout.Id.Value, heard.Signal.Word(), why)
+        );
     }
 
     /// <summary>What did not go through, and what becomes of it.</summary>

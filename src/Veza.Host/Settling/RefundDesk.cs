@@ -34,7 +34,7 @@ abstract record RefundAnswer
 sealed partial class RefundDesk(
     Settings settings,
     IStore store,
-    Conflicts conflicts,
+    Decider decider,
     HyperswitchClient hyperswitch,
     ObservationDesk observations,
     LeaseKeeper leases,
@@ -55,8 +55,9 @@ sealed partial class RefundDesk(
         CancellationToken cancellation
     )
     {
-        var (refund, isNew, refused) = await conflicts.DecideAgain(() =>
-            Reserve(id, orderId, request, reason, actor, cancellation)
+        var (refund, isNew, refused) = await decider.Transact(
+            work => Reserve(work, id, orderId, request, reason, actor),
+            cancellation
         );
         if (refund is null)
         {
@@ -142,97 +143,45 @@ sealed partial class RefundDesk(
     }
 
     async Task<(Refund? Refund, bool IsNew, RefundAnswer? Refused)> Reserve(
+        UnitOfWork work,
         Guid id,
         Guid orderId,
         RefundRequest request,
         string? reason,
-        string actor,
-        CancellationToken cancellation
+        string actor
     )
     {
-        await using var session = await store.Begin(cancellation);
         // Refunds before orders, as everywhere: two that lock in opposite orders wait for each other.
-        if (await session.Refunds([id], cancellation) is [var known])
+        if (await work.Refund(id) is { } known)
         {
-            return (known.Value, false, null);
+            return (known, false, null);
         }
 
-        var orders = await session.Orders([orderId], cancellation);
-        if (!orders.TryGetValue(orderId, out var order))
+        if (await work.Order(orderId) is not { } order)
         {
             return (null, false, new RefundAnswer.NoSuchOrder());
         }
 
         // Somebody may have made it while this one waited for the order.
-        if (await session.Refunds([id], cancellation) is [var made])
+        if (await work.Refund(id) is { } made)
         {
-            return (made.Value, false, null);
+            return (made, false, null);
         }
 
-        var status = order.Value.Status.Word();
-        return await order
-            .Value.PlanRefund(request)
-            .Match(
-                ok: plan =>
-                    Save(
-                        session,
-                        order,
-                        new Reservation(RefundId.Of(id), plan.Item1, plan.Item2),
-                        reason,
-                        actor,
-                        cancellation
-                    ),
-                error: why =>
-                    Task.FromResult<(Refund?, bool, RefundAnswer?)>(
-                        (null, false, new RefundAnswer.NotAllowed(why, status, order.Value.Currency))
-                    )
-            );
-    }
-
-    async Task<(Refund?, bool, RefundAnswer?)> Save(
-        ITransaction session,
-        Versioned<Order> order,
-        Reservation reservation,
-        string? reason,
-        string actor,
-        CancellationToken cancellation
-    )
-    {
-        var now = clock.GetUtcNow();
-        var signal = OrderSignal.NewRefundReserved(reservation);
-        var refund = RefundModule.reserve(
-            reservation.Refund,
-            order.Value.Id,
-            new Money(reservation.Shares.Sum(share => share.Amount), order.Value.Currency),
-            reservation.Scope,
-            reservation.Shares,
-            reason is null ? FSharpOption<string>.None : FSharpOption<string>.Some(reason),
+        var outcome = Settlement.reserve(
             settings.RefundRules,
-            now
+            work.Now,
+            RefundId.Of(id),
+            request,
+            reason is null ? FSharpOption<string>.None : FSharpOption<string>.Some(reason),
+            order
         );
-        return await order
-            .Value.Apply(signal)
-            .Match(
-                advanced: async next =>
-                {
-                    var changes = new Changes();
-                    var cause = new Cause(actor);
-                    changes.Save(order, next, signal.Word(), cause);
-                    changes.Save(null, refund, "requested", cause);
-                    await session.Write(changes, now, cancellation);
-                    await session.Commit(cancellation);
-                    return ((Refund?)refund, true, (RefundAnswer?)null);
-                },
-                unchanged: () => Task.FromResult<(Refund?, bool, RefundAnswer?)>((refund, false, null)),
-                refused: why =>
-                    Task.FromResult<(Refund?, bool, RefundAnswer?)>(
-                        (
-                            null,
-                            false,
-                            new RefundAnswer.NotAllowed(why, order.Value.Status.Word(), order.Value.Currency)
-                        )
-                    )
-            );
+        return outcome.Match<Decision<Refund>, OrderRefusal, (Refund?, bool, RefundAnswer?)>(
+            advanced: decision => (work.Add(decision, new Cause(actor)), true, null),
+            unchanged: () => throw new InvalidOperationException("A reservation always changes its order."),
+            refused: why =>
+                (null, false, new RefundAnswer.NotAllowed(why, order.Status.Word(), order.Currency))
+        );
     }
 
     async Task AskAbout(Versioned<Refund> refund, CancellationToken cancellation)
@@ -315,27 +264,16 @@ sealed partial class RefundDesk(
         return conclusion;
     }
 
+    /// <summary>False where it changes nothing.</summary>
     Task<bool> Tell(RefundId id, RefundSignal signal, Cause cause) =>
-        conflicts.DecideAgain(async () =>
-        {
-            await using var session = await store.Begin(CancellationToken.None);
-            var refund = (await session.Refunds([id.Value], CancellationToken.None)).Single();
-            var now = clock.GetUtcNow();
-            return await refund
-                .Value.Apply(settings.RefundRules, now, signal)
-                .Match(
-                    advanced: async next =>
-                    {
-                        var changes = new Changes();
-                        changes.Save(refund, next, signal.Word(), cause);
-                        await session.Write(changes, now, CancellationToken.None);
-                        await session.Commit(CancellationToken.None);
-                        return true;
-                    },
-                    unchanged: () => Task.FromResult(false),
-                    refused: _ => Task.FromResult(false)
-                );
-        });
+        decider.Transact<Refund, RefundRefusal, bool>(
+            work => work.Refund(id.Value),
+            (refund, now) => refund.Decide(settings.RefundRules, now, signal),
+            _ => cause,
+            missing: () => false,
+            (_, outcome) => outcome.IsAdvanced,
+            CancellationToken.None
+        );
 
     async Task<Refund?> FindNamed(string name, CancellationToken cancellation)
     {

@@ -2,11 +2,6 @@ using Microsoft.FSharp.Core;
 using Veza.Adapters.Storage;
 using Veza.Domain;
 using Veza.Domain.Deposits;
-using Veza.Domain.Orders;
-using Veza.Domain.Payouts;
-using Veza.Domain.Refunds;
-using Veza.Domain.Subscriptions;
-using Veza.Domain.Transfers;
 
 namespace Veza.Host.Settling;
 
@@ -25,36 +20,27 @@ sealed class Settler(Settings settings)
     )
     {
         var world = await World.Load(session, observations, cancellation);
-        var changes = new Changes();
-        var conclusions = observations
-            .Select(observation => Conclude(world, changes, observation, now))
-            .ToList();
-        await session.Write(changes, now, cancellation);
+        var conclusions = observations.Select(observation => Conclude(world, observation, now)).ToList();
+        await session.Write(world.Changes, now, cancellation);
         await WritePayments(session, observations, world, now, cancellation);
         return conclusions;
     }
 
-    Conclusion Conclude(World world, Changes changes, Observation observation, DateTimeOffset now) =>
+    Conclusion Conclude(World world, Observation observation, DateTimeOffset now) =>
         observation switch
         {
-            Observation.OfPayment payment => ConcludePayment(world, changes, payment, now),
-            Observation.OfRefund refund => ConcludeRefund(world, changes, refund, now),
-            Observation.OfTransfer transfer => ConcludeTransfer(world, changes, transfer, now),
-            Observation.OfPayout payout => ConcludePayout(world, changes, payout, now),
-            Observation.OfDispute dispute => ConcludeDispute(world, changes, dispute, now),
+            Observation.OfPayment payment => ConcludePayment(world, payment, now),
+            Observation.OfRefund refund => ConcludeRefund(world, refund, now),
+            Observation.OfTransfer transfer => ConcludeTransfer(world, transfer, now),
+            Observation.OfPayout payout => ConcludePayout(world, payout, now),
+            Observation.OfDispute dispute => ConcludeDispute(world, dispute, now),
             _ => throw new ArgumentOutOfRangeException(nameof(observation)),
         };
 
-    Conclusion ConcludePayment(
-        World world,
-        Changes changes,
-        Observation.OfPayment observed,
-        DateTimeOffset now
-    )
+    Conclusion ConcludePayment(World world, Observation.OfPayment observed, DateTimeOffset now)
     {
         var (seen, report) = (observed.Payment, observed.Payment.ToReport());
-        var deposit = OrNone(world.DepositOf(seen.PaymentId)?.Value);
-        var captured = DepositSignal.NewAmountCaptured(seen.Amount).Word();
+        var deposit = OrNone(world.DepositOf(seen.PaymentId));
         if (world.Charge(seen.PaymentId) is var (subscription, payment))
         {
             var told = SubscriptionSettlement.paymentReported(
@@ -63,14 +49,10 @@ sealed class Settler(Settings settings)
                 now,
                 report,
                 payment,
-                subscription.Value,
+                subscription,
                 deposit
             );
-            var period =
-                report.Meaning.IsPaidInFull ? SubscriptionSignal.NewPeriodPaid(payment).Word()
-                : report.Meaning.IsPaidInPart ? captured
-                : SubscriptionSignal.NewPeriodFailed(payment, report.Refusal).Word();
-            return Conclude(world, changes, told, period, observed.Cause);
+            return Conclude(world, told, observed.Cause);
         }
 
         if (world.OrderOfPayment(seen.PaymentId) is not { } order)
@@ -83,56 +65,35 @@ sealed class Settler(Settings settings)
             now,
             settings.TransferHold,
             report,
-            order.Value,
+            order,
             deposit
         );
-        return Conclude(
-            world,
-            changes,
-            verdict,
-            order.Value,
-            report.Meaning.IsPaidInFull ? OrderSignal.PaymentSucceeded.Word()
-                : report.Meaning.IsPaidInPart ? captured
-                : OrderSignal.PaymentHasFailed.Word(),
-            "order",
-            order.Value.Id.Value,
-            observed.Cause,
-            now
-        );
+        return Conclude(world, verdict, order.Id, observed.Cause, now);
     }
 
     /// <summary>What takes from a deposit, or comes back to it.</summary>
     Conclusion ConcludeWithdrawal(
         World world,
-        Changes changes,
         Observation.OfRefund observed,
         Deposit deposit,
         DateTimeOffset now
     )
     {
-        var (name, report) = (observed.Refund.RefundId, observed.Refund.Report);
         var verdict = SubscriptionSettlement.refundReported(
             settings.RefundRules,
             settings.SubscriptionRules,
             now,
-            name,
-            report,
+            observed.Refund.RefundId,
+            observed.Refund.Report,
             observed.Source,
             deposit,
             OrNone(world.SubscriptionOf(deposit))
         );
-        return Conclude(
-            world,
-            changes,
-            verdict,
-            RefundSignal.NewProviderSays(report.Says).Word(),
-            observed.Cause
-        );
+        return Conclude(world, verdict, observed.Cause);
     }
 
     Conclusion ConcludeWithdrawal(
         World world,
-        Changes changes,
         Observation.OfDispute observed,
         Deposit deposit,
         DateTimeOffset now
@@ -151,57 +112,41 @@ sealed class Settler(Settings settings)
             deposit,
             OrNone(world.SubscriptionOf(deposit))
         );
-        return Conclude(world, changes, verdict, "dispute_" + seen.Fact.Ruling.Word(), observed.Cause);
+        return Conclude(world, verdict, observed.Cause);
     }
 
     static FSharpOption<T> OrNone<T>(T? value)
         where T : class => value is null ? FSharpOption<T>.None : FSharpOption<T>.Some(value);
 
-    Conclusion ConcludeRefund(World world, Changes changes, Observation.OfRefund observed, DateTimeOffset now)
+    Conclusion ConcludeRefund(World world, Observation.OfRefund observed, DateTimeOffset now)
     {
         if (world.RefundNamed(observed.Refund.RefundId) is not { } refund)
         {
             return world.DepositOf(observed.Refund.Report.Payment) is { } deposit
-                ? ConcludeWithdrawal(world, changes, observed, deposit.Value, now)
+                ? ConcludeWithdrawal(world, observed, deposit, now)
                 : new(EventState.Parked, "unknown_refund", observed.Refund.Report.Payment);
         }
 
-        var order = world.Order(refund.Value.Order).Value;
+        var order = world.Order(refund.Order);
         var verdict = Settlement.refundReported(
             settings.RefundRules,
             settings.TransferRules,
             now,
             observed.Source,
             observed.Refund.Report,
-            refund.Value,
+            refund,
             order,
             world.LicensesOf(order.Id),
-            world.TransfersOf(order)
+            world.TransfersOf(order.Id)
         );
-        var signal = RefundSignal.NewProviderSays(observed.Refund.Report.Says);
-        return Conclude(
-            world,
-            changes,
-            verdict,
-            order,
-            signal.Word(),
-            "refund",
-            refund.Value.Id.Value,
-            observed.Cause,
-            now
-        );
+        return Conclude(world, verdict, order.Id, observed.Cause, now);
     }
 
     /// <summary>
     /// A transfer at Stripe that names one of ours was made by us. One that only names an order of ours was made by
     /// somebody else, and a person must look: the seller may have been paid twice.
     /// </summary>
-    Conclusion ConcludeTransfer(
-        World world,
-        Changes changes,
-        Observation.OfTransfer observed,
-        DateTimeOffset now
-    )
+    Conclusion ConcludeTransfer(World world, Observation.OfTransfer observed, DateTimeOffset now)
     {
         var seen = observed.Transfer;
         if (seen.TransferId is not { } id)
@@ -211,95 +156,49 @@ sealed class Settler(Settings settings)
                 : new(EventState.Ignored, "not_ours");
         }
 
-        if (world.Transfer(id) is not { } transfer)
-        {
-            return new(EventState.Quarantined, "unknown_transfer");
-        }
-
-        return transfer
-            .Value.Hear(settings.TransferRules, now, seen.Fact)
-            .Match(
-                settled: effect =>
-                {
-                    var answer = Answer<StripeTransferId>.NewAccepted(seen.Fact.StripeId);
-                    var signal = TransferSignal.NewTransferAnswered(answer).Word();
-                    changes.Save(transfer, effect.Transfer, effect.Movements, signal, observed.Cause, now);
-                    world.Take(effect.Transfer);
-                    return new Conclusion(EventState.Processed);
-                },
-                alreadyKnown: () => new Conclusion(EventState.Known),
-                mustBeAsked: () => new Conclusion(EventState.Asking),
-                quarantined: why => new Conclusion(EventState.Quarantined, why.Word())
-            );
+        return world.Transfer(id) is { } transfer
+            ? Conclude(world, transfer.Hear(settings.TransferRules, now, seen.Fact), observed.Cause)
+            : new(EventState.Quarantined, "unknown_transfer");
     }
 
-    Conclusion ConcludePayout(World world, Changes changes, Observation.OfPayout observed, DateTimeOffset now)
+    Conclusion ConcludePayout(World world, Observation.OfPayout observed, DateTimeOffset now)
     {
         if (observed.Payout.PayoutId is not { } id)
         {
             return new(EventState.Ignored, "not_ours");
         }
 
-        if (world.Payout(id) is not { } payout)
-        {
-            return new(EventState.Quarantined, "unknown_payout");
-        }
-
-        var report = observed.Payout.Report;
-        return payout
-            .Value.Hear(settings.PayoutRules, now, report)
-            .Match(
-                settled: next =>
-                {
-                    changes.Save(
-                        payout,
-                        next,
-                        PayoutSignal.NewPayoutReported(report.Sight).Word(),
-                        observed.Cause
-                    );
-                    world.Take(next);
-                    return new Conclusion(EventState.Processed);
-                },
-                alreadyKnown: () => new Conclusion(EventState.Known),
-                mustBeAsked: () => new Conclusion(EventState.Asking),
-                quarantined: why => new Conclusion(EventState.Quarantined, why.Word())
-            );
+        return world.Payout(id) is { } payout
+            ? Conclude(world, payout.Hear(settings.PayoutRules, now, observed.Payout.Report), observed.Cause)
+            : new(EventState.Quarantined, "unknown_payout");
     }
 
-    Conclusion ConcludeDispute(
-        World world,
-        Changes changes,
-        Observation.OfDispute observed,
-        DateTimeOffset now
-    )
+    Conclusion ConcludeDispute(World world, Observation.OfDispute observed, DateTimeOffset now)
     {
         var seen = observed.Dispute;
         var known = world.DisputeNamed(seen.Name);
-        if (
-            known is null
-            && world.DepositOf(World.PaymentOf(seen)) is { Value: { Status.IsAdopted: false } deposit }
-        )
+        if (known is null && world.DepositOf(World.PaymentOf(seen)) is { Status.IsAdopted: false } deposit)
         {
-            return ConcludeWithdrawal(world, changes, observed, deposit, now);
+            return ConcludeWithdrawal(world, observed, deposit, now);
         }
 
         var paid = world.OrderOfPayment(World.PaymentOf(seen));
-        if ((known is null ? paid : world.Order(known.Value.Order)) is not { } order)
+        if ((known is null ? paid : world.Order(known.Order)) is not { } order)
         {
             return new(EventState.Parked, "unknown_payment", World.PaymentOf(seen));
         }
 
-        if (paid is not null && !paid.Value.Id.Equals(order.Value.Id))
+        if (paid is not null && !paid.Id.Equals(order.Id))
         {
             return new(EventState.Quarantined, Doubtful.PaymentDiffers.Word());
         }
 
-        if (!order.Value.Currency.HasCode(seen.Currency))
+        if (!order.Currency.HasCode(seen.Currency))
         {
             return new(EventState.Quarantined, Doubtful.CurrencyDiffers.Word());
         }
 
-        if (observed.AskedAt is { } asked && asked != (known?.Version ?? 0))
+        if (observed.AskedAt is { } asked && asked != world.VersionOf(known))
         {
             // Something else was heard while the provider was being asked: its answer may be older than that.
             return new(EventState.Asking);
@@ -312,10 +211,10 @@ sealed class Settler(Settings settings)
                 settings.DisputeRules,
                 now,
                 observed.Source,
-                DisputeId.Named(order.Value.Id, seen.Name),
+                DisputeId.Named(order.Id, seen.Name),
                 seen.Name,
                 seen.Report,
-                world.Case(order.Value.Id)
+                world.Case(order.Id)
             )
             : DisputeSettlement.reported(
                 settings.RefundRules,
@@ -324,82 +223,39 @@ sealed class Settler(Settings settings)
                 now,
                 observed.Source,
                 seen.Report,
-                world.ImposedOn(order.Value.Id),
-                known.Value,
-                world.Case(order.Value.Id)
+                world.ImposedOn(order.Id),
+                known,
+                world.Case(order.Id)
             );
-        return verdict.Match(
-            settled: effect =>
-            {
-                world.Take(effect, changes, "dispute_" + seen.Fact.Ruling.Word(), observed.Cause);
-                TakeFreed(world, changes, order.Value.Id, observed.Cause, now);
-                return new Conclusion(EventState.Processed);
-            },
-            alreadyKnown: () => new Conclusion(EventState.Known),
-            mustBeAsked: () => new Conclusion(EventState.Asking),
-            quarantined: why => new Conclusion(EventState.Quarantined, why.Word())
-        );
+        return Conclude(world, verdict, order.Id, observed.Cause, now);
     }
 
-    Conclusion Conclude(
-        World world,
-        Changes changes,
-        Verdict<Effect> verdict,
-        Order order,
-        string signal,
-        string source,
-        Guid sourceId,
-        Cause cause,
-        DateTimeOffset now
-    ) =>
-        verdict.Match(
-            settled: effect =>
-            {
-                world.Take(effect, changes, signal, cause);
-                changes.Post(order.Id, order.Currency, source, sourceId, effect.Postings, cause);
-                TakeFreed(world, changes, order.Id, cause, now);
-                return Concluded(effect);
-            },
-            alreadyKnown: () => new Conclusion(EventState.Known),
-            mustBeAsked: () => new Conclusion(EventState.Asking),
-            quarantined: why => new Conclusion(EventState.Quarantined, why.Word())
-        );
-
-    /// <summary>What has become free on an order goes to the disputes that still claim something of it.</summary>
-    void TakeFreed(World world, Changes changes, OrderId order, Cause cause, DateTimeOffset now)
+    /// <summary>What has become free on the order goes to the disputes that still claim something of it.</summary>
+    Conclusion Conclude(World world, Verdict<Effect> verdict, OrderId order, Cause cause, DateTimeOffset now)
     {
-        var disputes = world.DisputesOf(order);
-        if (disputes.IsEmpty)
+        var conclusion = Conclude(world, verdict, cause);
+        if (verdict.IsSettled && world.DisputesOf(order) is { IsEmpty: false } disputes)
         {
-            return;
+            var effect = DisputeSettlement.takeFreed(
+                settings.RefundRules,
+                settings.TransferRules,
+                settings.DisputeRules,
+                now,
+                world.ImposedOn(order),
+                disputes,
+                world.Case(order)
+            );
+            world.Changes.Add(effect, cause);
         }
 
-        var effects = DisputeSettlement.takeFreed(
-            settings.RefundRules,
-            settings.TransferRules,
-            now,
-            world.ImposedOn(order),
-            disputes,
-            world.Case(order)
-        );
-        foreach (var effect in effects)
-        {
-            world.Take(effect, changes, "claim_met", cause);
-        }
+        return conclusion;
     }
 
-    /// <summary>Of what stands outside of an order's books; its postings follow from its steps.</summary>
-    static Conclusion Conclude(
-        World world,
-        Changes changes,
-        Verdict<Effect> verdict,
-        string signal,
-        Cause cause
-    ) =>
+    static Conclusion Conclude(World world, Verdict<Effect> verdict, Cause cause) =>
         verdict.Match(
             settled: effect =>
             {
-                world.Take(effect, changes, signal, cause);
+                world.Changes.Add(effect, cause);
                 return Concluded(effect);
             },
             alreadyKnown: () => new Conclusion(EventState.Known),

@@ -25,7 +25,7 @@ abstract record SubscribeAnswer
 sealed partial class SubscriptionDesk(
     Settings settings,
     IStore store,
-    Conflicts conflicts,
+    Decider decider,
     HyperswitchClient hyperswitch,
     ObservationDesk observations,
     TimeProvider clock,
@@ -43,51 +43,39 @@ sealed partial class SubscriptionDesk(
         CancellationToken cancellation
     )
     {
-        var made = await conflicts.DecideAgain(async () =>
-        {
-            await using var session = await store.Begin(cancellation);
-            if ((await session.Subscriptions([id], cancellation)).Count > 0)
+        var made = await decider.Transact(
+            async work =>
             {
-                return null;
-            }
+                if (await work.Subscription(id) is not null)
+                {
+                    return null;
+                }
 
-            var now = clock.GetUtcNow();
-            var asked = SubscriptionModule.subscribe(SubscriptionId.Of(id), subscriber, plan, now);
-            var changes = new Changes();
-            changes.Save(null, asked, "requested", new Cause(actor));
-            return await Send(session, changes, new Versioned<Subscription>(asked, 0), actor, cancellation);
-        });
+                var asked = Decide.subscribe(SubscriptionId.Of(id), subscriber, plan, work.Now);
+                return Send(work, work.Add(asked, new Cause(actor)), actor, cancellation);
+            },
+            cancellation
+        );
         // From here on the caller's disconnect changes nothing: the payment is on its way.
         return made is null ? new SubscribeAnswer.Open() : await Charge(made, actor, CancellationToken.None);
     }
 
     /// <summary>Null if there is no such subscription.</summary>
     public Task<Subscription?> Cancel(Guid id, string actor, CancellationToken cancellation) =>
-        conflicts.DecideAgain(async () =>
-        {
-            await using var session = await store.Begin(cancellation);
-            if (!(await session.Subscriptions([id], cancellation)).TryGetValue(id, out var stored))
-            {
-                return null;
-            }
-
-            var now = clock.GetUtcNow();
-            var signal = SubscriptionSignal.CancelRequested;
-            return await stored
-                .Value.Apply(settings.SubscriptionRules, now, signal)
-                .Match<Task<Subscription?>>(
-                    advanced: async next =>
-                    {
-                        var changes = new Changes();
-                        changes.Save(stored, next, signal.Word(), new Cause(actor));
-                        await session.Write(changes, now, cancellation);
-                        await session.Commit(cancellation);
-                        return next;
-                    },
-                    unchanged: () => Task.FromResult<Subscription?>(stored.Value),
-                    refused: _ => Task.FromResult<Subscription?>(stored.Value)
-                );
-        });
+        decider.Transact<Subscription, SubscriptionRefusal, Subscription?>(
+            work => work.Subscription(id),
+            (subscription, now) =>
+                subscription.Decide(settings.SubscriptionRules, now, SubscriptionSignal.CancelRequested),
+            _ => new Cause(actor),
+            missing: () => null,
+            (subscription, outcome) =>
+                outcome.Match(
+                    advanced: decision => decision.Next,
+                    unchanged: () => subscription,
+                    refused: _ => subscription
+                ),
+            cancellation
+        );
 
     /// <summary>Charges what is due and asks about what has heard nothing. True if there may be more.</summary>
     public async Task<bool> MoveDue(CancellationToken cancellation)
@@ -100,30 +88,27 @@ sealed partial class SubscriptionDesk(
     /// <summary>Its time is moved on before anybody is asked, so that no other host does the same.</summary>
     async Task Move(Guid id, CancellationToken cancellation)
     {
-        var (subscription, payment) = await conflicts.DecideAgain(async () =>
-        {
-            await using var session = await store.Begin(cancellation);
-            var stored = (await session.Subscriptions([id], cancellation))[id];
-            var now = clock.GetUtcNow();
-            if (stored.Value.ToRow().DueAt is not { } due || due > now)
+        var (subscription, payment) = await decider.Transact(
+            async work =>
             {
-                return (null, null);
-            }
+                if (
+                    await work.Subscription(id) is not { } stored
+                    || stored.ToRow().DueAt is not { } due
+                    || due > work.Now
+                    || stored.Duty(work.Now) is not { Value: var duty }
+                )
+                {
+                    return (null, null);
+                }
 
-            var duty = stored.Value.Duty(now)?.Value;
-            PaymentId? asked = null;
-            var sent = duty is null
-                ? null
-                : await duty.Match(
-                    chargePeriod: _ => Send(session, new Changes(), stored, "worker", cancellation),
-                    askAbout: payment =>
-                    {
-                        asked = payment;
-                        return Wait(session, stored, cancellation);
-                    }
+                return duty.Match<(Subscription?, PaymentId?)>(
+                    chargePeriod: _ => (Send(work, stored, "worker", cancellation), null),
+                    askAbout: asked =>
+                        (Tell(work, stored, SubscriptionSignal.ProviderSilent, "worker"), asked)
                 );
-            return (sent, asked);
-        });
+            },
+            cancellation
+        );
         if (subscription is null)
         {
             return;
@@ -143,70 +128,37 @@ sealed partial class SubscriptionDesk(
     /// Proven not to have arrived: the same name cannot be charged twice. A period that is over meanwhile is skipped.
     /// </summary>
     Task<Subscription?> SendAgain(Guid id, PaymentId missing, CancellationToken cancellation) =>
-        conflicts.DecideAgain(async () =>
-        {
-            await using var session = await store.Begin(cancellation);
-            var stored = (await session.Subscriptions([id], cancellation))[id];
-            return
-                stored.Value.Duty(clock.GetUtcNow())
-                    is { Value: SubscriptionDuty.AskAbout { Payment: var asked } }
+        decider.Transact(
+            async work =>
+                await work.Subscription(id) is { } stored
+                && stored.Duty(work.Now) is { Value: SubscriptionDuty.AskAbout { Payment: var asked } }
                 && asked.Equals(missing)
-                ? await Send(session, new Changes(), stored, "worker", cancellation)
-                : null;
-        });
+                    ? Send(work, stored, "worker", cancellation)
+                    : null,
+            cancellation
+        );
 
     /// <summary>The charge is written down, and with it that it is being sent.</summary>
-    async Task<Subscription?> Send(
-        ITransaction session,
-        Changes changes,
-        Versioned<Subscription> stored,
-        string actor,
-        CancellationToken cancellation
-    )
+    Subscription? Send(UnitOfWork work, Subscription stored, string actor, CancellationToken cancellation)
     {
-        var next = await Save(session, changes, stored, SubscriptionSignal.ChargeSent, actor, cancellation);
+        var next = Tell(work, stored, SubscriptionSignal.ChargeSent, actor);
         if (next is not null)
         {
-            await session.IntendCharge(next, clock.GetUtcNow(), cancellation);
-            await session.Commit(cancellation);
+            work.Afterwards(() => work.Session.IntendCharge(next, work.Now, cancellation));
         }
 
         return next;
     }
 
-    async Task<Subscription?> Wait(
-        ITransaction session,
-        Versioned<Subscription> stored,
-        CancellationToken cancellation
-    )
-    {
-        var signal = SubscriptionSignal.ProviderSilent;
-        var next = await Save(session, new Changes(), stored, signal, "worker", cancellation);
-        await session.Commit(cancellation);
-        return next;
-    }
-
-    async Task<Subscription?> Save(
-        ITransaction session,
-        Changes changes,
-        Versioned<Subscription> stored,
-        SubscriptionSignal signal,
-        string actor,
-        CancellationToken cancellation
-    )
-    {
-        var now = clock.GetUtcNow();
-        var next = stored
-            .Value.Apply(settings.SubscriptionRules, now, signal)
-            .Match(advanced: Subscription? (next) => next, unchanged: () => null, refused: _ => null);
-        if (next is not null)
-        {
-            changes.Save(stored, next, signal.Word(), new Cause(actor));
-            await session.Write(changes, now, cancellation);
-        }
-
-        return next;
-    }
+    /// <summary>Null where it changes nothing.</summary>
+    Subscription? Tell(UnitOfWork work, Subscription stored, SubscriptionSignal signal, string actor) =>
+        stored
+            .Decide(settings.SubscriptionRules, work.Now, signal)
+            .Match(
+                advanced: Subscription? (decision) => work.Add(decision, new Cause(actor)),
+                unchanged: () => null,
+                refused: _ => null
+            );
 
     /// <summary>False if Hyperswitch has proven that it does not know the payment.</summary>
     async Task<bool> Ask(PaymentId payment, CancellationToken cancellation)

@@ -26,7 +26,7 @@ abstract record TransferTold
 sealed class TransferDesk(
     Settings settings,
     IStore store,
-    Conflicts conflicts,
+    Decider decider,
     StripeConnect stripe,
     ObservationDesk observations,
     Wakes wakes,
@@ -85,7 +85,7 @@ sealed class TransferDesk(
         {
             waiting = await store.WaitingForFunds(account, Most, clock.GetUtcNow(), cancellation);
             woken += waiting.Count;
-            await conflicts.DecideAgain(() => Wake(waiting, cause, cancellation));
+            await decider.Transact(work => Wake(work, waiting, cause), cancellation);
         } while (waiting.Count == Most);
 
         wakes.Workers();
@@ -107,65 +107,52 @@ sealed class TransferDesk(
     }
 
     /// <summary>Null if the transfer has gone on to another key since it was looked at.</summary>
-    Task<Conclusion?> Settle(
+    async Task<Conclusion?> Settle(
         Guid id,
         IdempotencyKey? key,
         ReversalSight sight,
         Cause cause,
         CancellationToken cancellation
-    ) =>
-        conflicts.DecideAgain(async () =>
-        {
-            await using var session = await store.Begin(cancellation);
-            var stored = (await session.Transfers([id], cancellation))[id];
-            if (!stored.Value.TrySighting(out _, out var current) || current?.Value != key?.Value)
-            {
-                return null;
-            }
-
-            var now = clock.GetUtcNow();
-            return await stored
-                .Value.Notice(settings.TransferRules, now, key, sight)
-                .Match<TransferEffect, Task<Conclusion?>>(
-                    settled: async effect =>
-                    {
-                        var changes = new Changes();
-                        var signal = TransferSignal.NewReversalsNoticed(sight).Word();
-                        changes.Save(stored, effect.Transfer, effect.Movements, signal, cause, now);
-                        await session.Write(changes, now, cancellation);
-                        await session.Commit(cancellation);
-                        wakes.Workers();
-                        return new Conclusion(EventState.Processed);
-                    },
-                    alreadyKnown: () => Task.FromResult<Conclusion?>(new(EventState.Known)),
-                    mustBeAsked: () => Task.FromResult<Conclusion?>(null),
-                    quarantined: why => Task.FromResult<Conclusion?>(new(EventState.Quarantined, why.Word()))
-                );
-        });
-
-    async Task<bool> Wake(IReadOnlyList<Guid> waiting, Cause cause, CancellationToken cancellation)
+    )
     {
-        await using var session = await store.Begin(cancellation);
-        var now = clock.GetUtcNow();
-        var changes = new Changes();
-        foreach (var stored in (await session.Transfers(waiting, cancellation)).Values)
+        var conclusion = await decider.Transact(
+            async work =>
+            {
+                if (
+                    await work.Transfer(id) is not { } stored
+                    || !stored.TrySighting(out _, out var current)
+                    || current?.Value != key?.Value
+                )
+                {
+                    return null;
+                }
+
+                return stored
+                    .Notice(settings.TransferRules, work.Now, key, sight)
+                    .Match<Effect, Conclusion?>(
+                        settled: effect =>
+                        {
+                            work.Changes.Add(effect, cause);
+                            return new Conclusion(EventState.Processed);
+                        },
+                        alreadyKnown: () => new(EventState.Known),
+                        mustBeAsked: () => null,
+                        quarantined: why => new(EventState.Quarantined, why.Word())
+                    );
+            },
+            cancellation
+        );
+        wakes.Workers();
+        return conclusion;
+    }
+
+    async Task<bool> Wake(UnitOfWork work, IReadOnlyList<Guid> waiting, Cause cause)
+    {
+        foreach (var stored in (await work.Transfers(waiting)).ToList())
         {
-            stored
-                .Value.Apply(settings.TransferRules, now, TransferSignal.FundsArrived)
-                .Match(
-                    advanced: (next, movements) =>
-                    {
-                        var signal = TransferSignal.FundsArrived.Word();
-                        changes.Save(stored, next, movements, signal, cause, now);
-                        return true;
-                    },
-                    unchanged: () => false,
-                    refused: _ => false
-                );
+            work.Add(stored.Decide(settings.TransferRules, work.Now, TransferSignal.FundsArrived), cause);
         }
 
-        await session.Write(changes, now, cancellation);
-        await session.Commit(cancellation);
         return true;
     }
 
@@ -211,44 +198,39 @@ sealed class TransferDesk(
         CancellationToken cancellation
     ) => Tell(id, signal, actor, _ => note, seen, cancellation);
 
-    Task<TransferTold> Tell(
+    async Task<TransferTold> Tell(
         Guid id,
         TransferSignal signal,
         string actor,
         Func<Transfer, string?> detail,
         int? seen,
         CancellationToken cancellation
-    ) =>
-        conflicts.DecideAgain(async () =>
-        {
-            await using var session = await store.Begin(cancellation);
-            if (!(await session.Transfers([id], cancellation)).TryGetValue(id, out var transfer))
+    )
+    {
+        var told = await decider.Transact<TransferTold>(
+            async work =>
             {
-                return new TransferTold.NoSuchTransfer();
-            }
+                if (await work.Transfer(id) is not { } transfer)
+                {
+                    return new TransferTold.NoSuchTransfer();
+                }
 
-            if (seen is { } version && version != transfer.Version)
-            {
-                return new TransferTold.Overtaken();
-            }
+                if (seen is { } version && version != work.Changes.Transfers.VersionOf(id))
+                {
+                    return new TransferTold.Overtaken();
+                }
 
-            var now = clock.GetUtcNow();
-            return await transfer
-                .Value.Apply(settings.TransferRules, now, signal)
-                .Match<Task<TransferTold>>(
-                    advanced: async (next, movements) =>
-                    {
-                        var changes = new Changes();
-                        var cause = new Cause(actor, Detail: detail(transfer.Value));
-                        changes.Save(transfer, next, movements, signal.Word(), cause, now);
-                        await session.Write(changes, now, cancellation);
-                        await session.Commit(cancellation);
-                        wakes.Workers();
-                        return new TransferTold.Done();
-                    },
-                    unchanged: () => Task.FromResult<TransferTold>(new TransferTold.Done()),
-                    refused: _ =>
-                        Task.FromResult<TransferTold>(new TransferTold.Refused(transfer.Value.Status.Word()))
+                var outcome = transfer.Decide(settings.TransferRules, work.Now, signal);
+                work.Add(outcome, new Cause(actor, Detail: detail(transfer)));
+                return outcome.Match<Decision<Transfer>, TransferRefusal, TransferTold>(
+                    advanced: _ => new TransferTold.Done(),
+                    unchanged: () => new TransferTold.Done(),
+                    refused: _ => new TransferTold.Refused(transfer.Status.Word())
                 );
-        });
+            },
+            cancellation
+        );
+        wakes.Workers();
+        return told;
+    }
 }

@@ -1,3 +1,4 @@
+using Microsoft.FSharp.Collections;
 using Veza.Adapters;
 using Veza.Adapters.Storage;
 using Veza.Domain;
@@ -20,16 +21,11 @@ sealed class World
 {
     readonly Dictionary<string, Guid> orderByPayment = [];
     Dictionary<string, Guid> orderByDispute = [];
-    readonly Dictionary<string, Versioned<Refund>> refundByName = [];
-    Dictionary<Guid, Versioned<Order>> orders = [];
-    Dictionary<Guid, Versioned<Transfer>> transfers = [];
-    Dictionary<Guid, Versioned<Payout>> payouts = [];
+    readonly Dictionary<string, Guid> refundByName = [];
+    readonly Dictionary<string, Guid> depositByPayment = [];
     Dictionary<string, KnownCharge> charges = [];
-    Dictionary<Guid, Versioned<Subscription>> subscriptions = [];
-    readonly Dictionary<string, Versioned<Dispute>> disputes = [];
-    Dictionary<string, Versioned<Deposit>> deposits = [];
-    readonly Dictionary<Guid, Versioned<License>> licenses = [];
-    readonly Dictionary<Guid, List<Guid>> licensesByOrder = [];
+
+    public Changes Changes { get; } = new();
 
     public static async Task<World> Load(
         ITransaction session,
@@ -42,22 +38,20 @@ sealed class World
         var world = new World();
         await world.LoadRefunds(session, observations, cancellation);
         await world.FindOrders(session, observations, cancellation);
-        var refunded = world.refundByName.Values.Select(refund => refund.Value.Order.Value).ToHashSet();
+        var refunded = world.Changes.Refunds.All.Select(refund => refund.Order.Value).ToHashSet();
         var touched = refunded
             .Concat(world.orderByPayment.Values)
             .Concat(world.orderByDispute.Values)
             .ToHashSet();
-        world.orders = await session.Orders(
-            [.. touched.Concat(Named(observations)).Distinct()],
-            cancellation
-        );
+        var orders = await session.Orders([.. touched.Concat(Named(observations)).Distinct()], cancellation);
+        Read(world.Changes.Orders, orders);
         await world.LoadDisputes(session, touched, cancellation);
         var whole = refunded.Concat(world.Disputed(observations)).ToHashSet();
         if (whole.Count > 0)
         {
             foreach (var license in await session.LicensesOf(whole, cancellation))
             {
-                world.Add(license);
+                world.Changes.Licenses.Read(license.Value.Id.Value, license);
             }
         }
 
@@ -68,11 +62,8 @@ sealed class World
             .ToHashSet();
         if (whole.Count + sighted.Count > 0)
         {
-            world.transfers = await session.TransfersOf(
-                [.. whole.Select(id => world.orders[id].Value)],
-                sighted,
-                cancellation
-            );
+            var touchedOrders = whole.Select(id => orders[id].Value).ToList();
+            Read(world.Changes.Transfers, await session.TransfersOf(touchedOrders, sighted, cancellation));
         }
 
         var payouts = observations
@@ -82,7 +73,7 @@ sealed class World
             .ToHashSet();
         if (payouts.Count > 0)
         {
-            world.payouts = await session.Payouts(payouts, cancellation);
+            Read(world.Changes.Payouts, await session.Payouts(payouts, cancellation));
         }
 
         await world.LoadSubscriptions(session, observations, cancellation);
@@ -90,25 +81,40 @@ sealed class World
         return world;
     }
 
-    public Versioned<Transfer>? Transfer(Guid id) => transfers.GetValueOrDefault(id);
+    static void Read<T>(Tracked<T> tracked, Dictionary<Guid, Versioned<T>> found)
+        where T : class
+    {
+        foreach (var (id, known) in found)
+        {
+            tracked.Read(id, known);
+        }
+    }
 
-    public Versioned<Payout>? Payout(Guid id) => payouts.GetValueOrDefault(id);
+    public Transfer? Transfer(Guid id) => Changes.Transfers.Find(id);
+
+    public Payout? Payout(Guid id) => Changes.Payouts.Find(id);
 
     /// <summary>The subscription's charge that a payment is, if it is one.</summary>
-    public (Versioned<Subscription> Subscription, Payment Payment)? Charge(string paymentId) =>
+    public (Subscription Subscription, Payment Payment)? Charge(string paymentId) =>
         charges.TryGetValue(paymentId, out var charge)
-            ? (subscriptions[charge.Subscription], charge.Payment)
+            ? (Changes.Subscriptions.Find(charge.Subscription)!, charge.Payment)
             : null;
 
     /// <summary>
     /// The money that a payment has brought and that stands outside of an order's books, by Hyperswitch's name for the
     /// payment or by its connector's.
     /// </summary>
-    public Versioned<Deposit>? DepositOf(string paymentId) => deposits.GetValueOrDefault(NameOf(paymentId));
+    public Deposit? DepositOf(string paymentId)
+    {
+        var name = NameOf(paymentId);
+        return depositByPayment.TryGetValue(name, out var id)
+            ? Changes.Deposits.Find(id)
+            : Changes.Deposits.All.FirstOrDefault(begun => begun.Payment == name);
+    }
 
     public Subscription? SubscriptionOf(Deposit deposit) =>
         deposit.Origin is Origin.OfPeriod { Subscription: var id }
-            ? subscriptions.GetValueOrDefault(id.Value)?.Value
+            ? Changes.Subscriptions.Find(id.Value)
             : null;
 
     /// <summary>Hyperswitch's name for a payment.</summary>
@@ -117,171 +123,42 @@ sealed class World
         : orderByPayment.TryGetValue(payment, out var order) ? PaymentId.For(OrderId.Of(order)).Value
         : payment;
 
-    public Versioned<Dispute>? DisputeNamed(string name) => disputes.GetValueOrDefault(name);
+    public Dispute? DisputeNamed(string name) =>
+        Changes.Disputes.All.FirstOrDefault(dispute => dispute.Provider == name);
 
-    public bool Knows(Guid order) => orders.ContainsKey(order);
+    /// <summary>The version of a dispute that is stored; 0 for one that is not.</summary>
+    public int VersionOf(Dispute? dispute) =>
+        dispute is null ? 0 : Changes.Disputes.VersionOf(dispute.Id.Value);
 
-    public Microsoft.FSharp.Collections.FSharpList<Dispute> DisputesOf(OrderId order) =>
-        [
-            .. disputes
-                .Values.Select(dispute => dispute.Value)
-                .Where(dispute => dispute.Order.Value == order.Value),
-        ];
+    public bool Knows(Guid order) => Changes.Orders.Find(order) is not null;
+
+    public FSharpList<Dispute> DisputesOf(OrderId order) =>
+        [.. Changes.Disputes.All.Where(dispute => dispute.Order.Value == order.Value)];
 
     /// <summary>The refunds that an order's disputes have become.</summary>
-    public Microsoft.FSharp.Collections.FSharpList<Refund> ImposedOn(OrderId order) =>
+    public FSharpList<Refund> ImposedOn(OrderId order) =>
         [
             .. DisputesOf(order)
                 .SelectMany(dispute => dispute.Refunds)
-                .Select(taken => refundByName[ProviderRefundId.For(taken.Refund).Value].Value),
+                .Select(taken => Changes.Refunds.Find(taken.Refund.Value)!),
         ];
 
     /// <summary>An order with all that a refund or a dispute of it may touch.</summary>
-    public Case Case(OrderId order) =>
-        new(orders[order.Value].Value, LicensesOf(order), TransfersOf(orders[order.Value].Value));
+    public Case Case(OrderId order) => new(Order(order), LicensesOf(order), TransfersOf(order));
 
-    public Versioned<Order>? OrderOfPayment(string paymentId) =>
-        orderByPayment.TryGetValue(paymentId, out var id) ? orders.GetValueOrDefault(id) : null;
+    public Order? OrderOfPayment(string paymentId) =>
+        orderByPayment.TryGetValue(paymentId, out var id) ? Changes.Orders.Find(id) : null;
 
-    public Versioned<Refund>? RefundNamed(string providerId) => refundByName.GetValueOrDefault(providerId);
+    public Refund? RefundNamed(string providerId) =>
+        refundByName.TryGetValue(providerId, out var id) ? Changes.Refunds.Find(id) : null;
 
-    public Versioned<Order> Order(OrderId id) => orders[id.Value];
+    public Order Order(OrderId id) => Changes.Orders.Find(id.Value)!;
 
-    public Microsoft.FSharp.Collections.FSharpList<License> LicensesOf(OrderId order) =>
-        [.. licensesByOrder.GetValueOrDefault(order.Value, []).Select(id => licenses[id].Value)];
+    public FSharpList<License> LicensesOf(OrderId order) =>
+        [.. Changes.Licenses.All.Where(license => license.Order.Value == order.Value)];
 
-    public Microsoft.FSharp.Collections.FSharpList<Transfer> TransfersOf(Order order) =>
-        [
-            .. transfers
-                .Values.Select(transfer => transfer.Value)
-                .Where(transfer => transfer.Order.Value == order.Id.Value),
-        ];
-
-    public void Take(Transfer transfer)
-    {
-        var before = transfers[transfer.Id.Value];
-        transfers[transfer.Id.Value] = before with { Value = transfer };
-    }
-
-    public void Take(Payout payout)
-    {
-        var before = payouts[payout.Id.Value];
-        payouts[payout.Id.Value] = before with { Value = payout };
-    }
-
-    public void Take(DisputeEffect effect, Changes changes, string signal, Cause cause)
-    {
-        var dispute = effect.Dispute;
-        var known = disputes.GetValueOrDefault(dispute.Provider);
-        changes.Save(known, dispute, signal, cause);
-        disputes[dispute.Provider] = known is null
-            ? new Versioned<Dispute>(dispute, 0)
-            : known with
-            {
-                Value = dispute,
-            };
-        foreach (var step in effect.Steps)
-        {
-            if (step.Imposed is { Value: var imposed })
-            {
-                changes.Save(null, imposed, "imposed", cause);
-                refundByName[ProviderRefundId.For(imposed.Id).Value] = new Versioned<Refund>(imposed, 0);
-            }
-
-            Take(step.Effect, changes, signal, cause);
-            changes.Post(
-                dispute.Order,
-                dispute.Amount.Currency,
-                "dispute",
-                dispute.Id.Value,
-                step.Effect.Postings,
-                cause
-            );
-        }
-    }
-
-    /// <summary>What the domain decided becomes the world, and the changes to be written.</summary>
-    public void Take(Effect effect, Changes changes, string signal, Cause cause)
-    {
-        if (effect.Order is { Value: var order })
-        {
-            var before = orders[order.Id.Value];
-            changes.Save(before, order, signal, cause);
-            orders[order.Id.Value] = before with { Value = order };
-        }
-
-        if (effect.Refund is { Value: var refund })
-        {
-            var name = ProviderRefundId.For(refund.Id).Value;
-            var before = refundByName[name];
-            changes.Save(before, refund, signal, cause);
-            refundByName[name] = before with { Value = refund };
-        }
-
-        if (effect.Subscription is { Value: var subscription })
-        {
-            var before = subscriptions[subscription.Id.Value];
-            changes.Save(before, subscription, signal, cause);
-            subscriptions[subscription.Id.Value] = before with { Value = subscription };
-        }
-
-        if (effect.Deposit is { Value: var deposit })
-        {
-            var before = deposits.GetValueOrDefault(deposit.Payment);
-            changes.Save(before, deposit, signal, cause);
-            deposits[deposit.Payment] = before is null
-                ? new Versioned<Deposit>(deposit, 0)
-                : before with
-                {
-                    Value = deposit,
-                };
-        }
-
-        foreach (var license in effect.Granted)
-        {
-            changes.Save(null, license, "granted", cause);
-            Add(new Versioned<License>(license, 0));
-        }
-
-        foreach (var license in effect.Revoked)
-        {
-            var before = licenses[license.Id.Value];
-            changes.Save(before, license, "revoked", cause);
-            licenses[license.Id.Value] = before with { Value = license };
-        }
-
-        foreach (var license in effect.Restored)
-        {
-            var before = licenses[license.Id.Value];
-            changes.Save(before, license, "restored", cause);
-            licenses[license.Id.Value] = before with { Value = license };
-        }
-
-        foreach (var transfer in effect.Scheduled)
-        {
-            changes.Save(null, transfer, "scheduled", cause);
-            // A later observation of the same batch finds it here; its version counts once it is stored.
-            transfers[transfer.Id.Value] = new Versioned<Transfer>(transfer, 0);
-        }
-
-        foreach (var (_, transfer) in effect.Claimed)
-        {
-            var before = transfers[transfer.Id.Value];
-            changes.Save(before, transfer, signal, cause);
-            transfers[transfer.Id.Value] = before with { Value = transfer };
-        }
-    }
-
-    void Add(Versioned<License> license)
-    {
-        licenses.Add(license.Value.Id.Value, license);
-        if (!licensesByOrder.TryGetValue(license.Value.Order.Value, out var ids))
-        {
-            licensesByOrder.Add(license.Value.Order.Value, ids = []);
-        }
-
-        ids.Add(license.Value.Id.Value);
-    }
+    public FSharpList<Transfer> TransfersOf(OrderId order) =>
+        [.. Changes.Transfers.All.Where(transfer => transfer.Order.Value == order.Value)];
 
     /// <summary>Payments of no order may be those of subscriptions; hardly any batch has to ask.</summary>
     async Task LoadSubscriptions(
@@ -302,7 +179,7 @@ sealed class World
         if (charges.Count > 0)
         {
             var ids = charges.Values.Select(charge => charge.Subscription).ToHashSet();
-            subscriptions = await session.Subscriptions(ids, cancellation);
+            Read(Changes.Subscriptions, await session.Subscriptions(ids, cancellation));
         }
     }
 
@@ -315,7 +192,11 @@ sealed class World
         var names = PaymentNames(observations).Concat(ClaimedNames(observations)).Select(NameOf).ToHashSet();
         if (names.Count > 0)
         {
-            deposits = await session.DepositsOf(names, cancellation);
+            foreach (var (payment, deposit) in await session.DepositsOf(names, cancellation))
+            {
+                depositByPayment.Add(payment, deposit.Value.Id.Value);
+                Changes.Deposits.Read(deposit.Value.Id.Value, deposit);
+            }
         }
     }
 
@@ -339,7 +220,8 @@ sealed class World
     {
         foreach (var refund in refunds)
         {
-            refundByName[ProviderRefundId.For(refund.Value.Id).Value] = refund;
+            refundByName[ProviderRefundId.For(refund.Value.Id).Value] = refund.Value.Id.Value;
+            Changes.Refunds.Read(refund.Value.Id.Value, refund);
         }
     }
 
@@ -353,11 +235,11 @@ sealed class World
 
         foreach (var dispute in await session.DisputesOf(of, cancellation))
         {
-            disputes.Add(dispute.Value.Provider, dispute);
+            Changes.Disputes.Read(dispute.Value.Id.Value, dispute);
         }
 
-        var imposed = disputes
-            .Values.SelectMany(dispute => dispute.Value.Refunds)
+        var imposed = Changes
+            .Disputes.All.SelectMany(dispute => dispute.Refunds)
             .Select(taken => taken.Refund.Value)
             .ToList();
         if (imposed.Count > 0)
@@ -375,9 +257,9 @@ sealed class World
             .Select(payment => orderByPayment[payment])
             .Concat(orderByDispute.Values)
             .Concat(
-                disputes
-                    .Values.Where(dispute => dispute.Value.Unmet > 0)
-                    .Select(dispute => dispute.Value.Order.Value)
+                Changes
+                    .Disputes.All.Where(dispute => dispute.Unmet > 0)
+                    .Select(dispute => dispute.Order.Value)
             );
 
     static IEnumerable<string> PaymentNames(IReadOnlyList<Observation> observations) =>

@@ -11,7 +11,7 @@ namespace Veza.Host.Workers;
 sealed partial class InboxWorker(
     Settings settings,
     IStore store,
-    Conflicts conflicts,
+    Decider decider,
     Settler settler,
     Wakes wakes,
     TimeProvider clock,
@@ -114,7 +114,7 @@ sealed partial class InboxWorker(
             try
             {
                 taken.Clear();
-                if (await conflicts.DecideAgain(() => Process(1, stopping, taken)) == 0)
+                if (await decider.Retry(() => Process(1, stopping, taken), stopping) == 0)
                 {
                     return;
                 }

@@ -25,7 +25,7 @@ sealed partial class TransferWorker(
     WorkSettings settings,
     Settings all,
     IStore store,
-    Conflicts conflicts,
+    Decider decider,
     TransferCaller stripe,
     LeaseKeeper leases,
     Wake wake,
@@ -167,60 +167,48 @@ sealed partial class TransferWorker(
         if (results.Count > 1)
         {
             await using var session = await store.Begin(CancellationToken.None);
-            await Write(session, [.. results.Select(result => (result, result.Claimed))]);
+            var work = new UnitOfWork(session, clock.GetUtcNow(), CancellationToken.None);
+            foreach (var result in results)
+            {
+                work.Changes.Transfers.Read(result.Claimed.Value.Id.Value, result.Claimed);
+                Decide(work, result);
+            }
+
+            await work.Commit();
             return;
         }
 
-        await conflicts.DecideAgain(async () =>
-        {
-            var id = results[0].Claimed.Value.Id.Value;
-            await using var session = await store.Begin(CancellationToken.None);
-            var stored = await session.Transfers([id], CancellationToken.None);
-            await Write(session, [(results[0], stored[id])]);
-            return true;
-        });
+        await decider.Transact(
+            async work =>
+            {
+                await work.Transfer(results[0].Claimed.Value.Id.Value);
+                Decide(work, results[0]);
+                return true;
+            },
+            CancellationToken.None
+        );
     }
 
-    async Task Write(ITransaction session, IReadOnlyList<(Result Result, Versioned<Transfer> Stored)> results)
+    void Decide(UnitOfWork work, Result result)
     {
-        var now = clock.GetUtcNow();
-        var changes = new Changes();
-        foreach (var (result, stored) in results)
-        {
-            Decide(changes, result, stored, now);
-        }
-
-        await session.Write(changes, now, CancellationToken.None);
-        await session.Commit(CancellationToken.None);
-    }
-
-    void Decide(Changes changes, Result result, Versioned<Transfer> stored, DateTimeOffset now)
-    {
-        var signal = result.Heard.Signal;
+        var (id, signal) = (result.Claimed.Value.Id.Value, result.Heard.Signal);
+        var stored = work.Changes.Transfers.Find(id)!;
         stored
-            .Value.Hear(all.TransferRules, now, result.Duty, signal)
+            .Hear(all.TransferRules, work.Now, result.Duty, signal)
             .Match(
-                advanced: (next, movements) =>
+                advanced: decision =>
                 {
+                    var next = decision.Next;
                     var cause = new Cause("worker", result.Heard.RequestId, next.Trouble?.Value.Code)
                     {
-                        Correlation = stored.Correlation,
+                        Correlation = result.Claimed.Correlation,
                     };
-                    Measure(stored.Value.ToRow(), next.ToRow(), movements, now);
+                    Measure(stored, next, work.Now);
                     Tell(next);
-                    changes.Save(stored, next, movements, signal.Word(), cause, now);
-                    return true;
+                    work.Add(decision, cause);
                 },
-                unchanged: () =>
-                {
-                    LogNoNews(stored.Value.Id.Value, signal.Word());
-                    return true;
-                },
-                refused: why =>
-                {
-                    LogRefused(stored.Value.Id.Value, signal.Word(), why);
-                    return true;
-                }
+                unchanged: () => LogNoNews(id, signal.Word()),
+                refused: why => LogRefused(id, signal.Word(), why)
             );
     }
 
@@ -243,17 +231,18 @@ sealed partial class TransferWorker(
         }
     }
 
-    void Measure(TransferRow before, TransferRow after, IEnumerable<Movement> movements, DateTimeOffset now)
+    void Measure(Transfer before, Transfer after, DateTimeOffset now)
     {
-        if (after.RetryCount > before.RetryCount)
+        var (from, to) = (before.ToRow(), after.ToRow());
+        if (to.RetryCount > from.RetryCount)
         {
             Telemetry.Retries.Add(1, Telemetry.Tag("work", work.ToString().ToLowerInvariant()));
         }
 
         if (
-            before.Taking is { } refund
+            from.Taking is { } refund
             && Begun(refund) is { } begun
-            && movements.Any(movement => movement.IsMoneyReturned)
+            && after.Returned > before.Returned
         )
         {
             Telemetry.ReversalLag.Record(Math.Max(0, (now - begun).TotalSeconds));
