@@ -9,6 +9,7 @@ open Veza.Domain.Orders
 open Veza.Domain.Payouts
 open Veza.Domain.Deposits
 open Veza.Domain.Refunds
+open Veza.Domain.Specifications
 open Veza.Domain.Subscriptions
 open Veza.Domain.Transfers
 
@@ -37,12 +38,8 @@ type CSharp =
 
     [<Extension>]
     static member Match
-        (
-            outcome: Outcome<'next, 'why>,
-            advanced: Action<'next>,
-            unchanged: Action,
-            refused: Action<'why>
-        ) =
+        (outcome: Outcome<'next, 'why>, advanced: Action<'next>, unchanged: Action, refused: Action<'why>)
+        =
         match outcome with
         | Advanced next -> advanced.Invoke next
         | Unchanged -> unchanged.Invoke()
@@ -347,8 +344,7 @@ type CSharp =
         | SubscriptionDuty.AskAbout payment -> askAbout.Invoke payment
 
     [<Extension>]
-    static member Decide(subscription, rules, now, signal) =
-        Decide.subscription rules now signal subscription
+    static member Decide(subscription, rules, now, signal) = Decide.subscription rules now signal subscription
 
     [<Extension>]
     static member Duty(subscription, now) = Subscription.duty now subscription
@@ -444,3 +440,20 @@ type CSharp =
 
     [<Extension>]
     static member Word(ruling) = DisputeWords.ruling ruling
+
+    // The specification
+
+    [<Extension>]
+    static member Match
+        (
+            response: Response,
+            becomes: Func<string, 'answer>,
+            notes: Func<string list, 'answer>,
+            unchanged: Func<'answer>,
+            refused: Func<string, 'answer>
+        ) =
+        match response with
+        | Response.Becomes status -> becomes.Invoke status
+        | Response.Notes noted -> notes.Invoke noted
+        | Response.Unchanged -> unchanged.Invoke()
+        | Response.Refused why -> refused.Invoke why

@@ -11,8 +11,7 @@ open Veza.Domain.Transfers
 module Decide =
     let private by step next = { Next = next; Effect = Effect.ofSteps [ step next ] }
 
-    let order signal order =
-        Order.apply signal order |> Outcome.map (by (Step.order order signal))
+    let order signal order = Order.apply signal order |> Outcome.map (by (Step.order order signal))
 
     let refund rules now signal refund =
         Refund.apply rules now signal refund |> Outcome.map (by (Step.refund refund signal))
@@ -46,9 +45,7 @@ module Decide =
 
     /// Whoever asks for it also sends it: it is under lease from the beginning.
     let requestPayout rules now id seller account amount =
-        Payout.request id seller account amount now
-        |> Payout.claimed rules now
-        |> by Step.payoutRequested
+        Payout.request id seller account amount now |> Payout.claimed rules now |> by Step.payoutRequested
 
     let subscribe id subscriber plan now =
         Subscription.subscribe id subscriber plan now |> by Step.subscriptionRequested

@@ -97,8 +97,7 @@ module DisputeSettlement =
                     let { Order = order; Licenses = licenses; Transfers = transfers } = course.Case
                     let verdict = Settlement.undone rules now next order licenses transfers
                     course |> settled (Step.refund refund signal next) verdict
-        (Ok course, dispute.Refunds)
-        ||> List.fold (fun course taken -> Result.bind (giveBack taken) course)
+        (Ok course, dispute.Refunds) ||> List.fold (fun course taken -> Result.bind (giveBack taken) course)
 
     /// The bank has it: the order is refunded by so much, whatever anybody here thinks of it.
     let private taken rules now (dispute: Dispute) shares course =
@@ -118,8 +117,7 @@ module DisputeSettlement =
     /// The dispute itself is told; its own step stands behind what brought it.
     let private tellDispute disputeRules now signal (dispute: Dispute, course) =
         match Dispute.apply disputeRules now signal dispute with
-        | Advanced next ->
-            next, course |> take (Effect.ofSteps [ Step.dispute dispute signal next ])
+        | Advanced next -> next, course |> take (Effect.ofSteps [ Step.dispute dispute signal next ])
         | Unchanged
         | Refused _ -> dispute, course
 
@@ -145,11 +143,20 @@ module DisputeSettlement =
 
     /// Brings the order to what the dispute claims now. `before` is the dispute as it was, if it was known; `report` the
     /// step that brought it here, if there was one.
-    let private claimed refundRules rules disputeRules now imposed before report (next: Dispute) (case: Case) =
+    let private claimed
+        refundRules
+        rules
+        disputeRules
+        now
+        imposed
+        before
+        report
+        (next: Dispute)
+        (case: Case)
+        =
         let was = before |> Option.defaultValue next
         let released =
-            { Case = case; Effect = Effect.ofSteps report }
-            |> holding RefundReleased was was.Shares
+            { Case = case; Effect = Effect.ofSteps report } |> holding RefundReleased was was.Shares
 
         let givenBack =
             if next.Taken > next.Claim || next.Status.IsWon then
@@ -214,8 +221,7 @@ module DisputeSettlement =
             | Refused Contradicts -> MustBeAsked
             | Advanced next ->
                 let step = [ Step.dispute dispute signal next ]
-                claimed refundRules rules disputeRules now imposed (Some dispute) step next case
-                |> verdict
+                claimed refundRules rules disputeRules now imposed (Some dispute) step next case |> verdict
 
     /// Something of the order may have become free: a payment came in, a refund failed, another dispute was won. What
     /// disputes claim and could not get, they take now.

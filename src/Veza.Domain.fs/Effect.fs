@@ -148,8 +148,7 @@ module Step =
     /// The word with which each aggregate begins.
     let private begun signal next status = { Next = next; From = null; To = status; Signal = signal }
 
-    let orderCreated (order: Order) =
-        begun "created" (Aggregate.Order order) (OrderWords.status order.Status)
+    let orderCreated (order: Order) = begun "created" (Aggregate.Order order) (OrderWords.status order.Status)
 
     let refundRequested (refund: Refund) =
         begun "requested" (Aggregate.Refund refund) (Refund.statusWord refund.Status)
@@ -168,10 +167,7 @@ module Step =
         begun "requested" (Aggregate.Payout payout) (PayoutWords.status payout.Status)
 
     let subscriptionRequested (subscription: Subscription) =
-        begun
-            "requested"
-            (Aggregate.Subscription subscription)
-            (SubscriptionWords.status subscription.Status)
+        begun "requested" (Aggregate.Subscription subscription) (SubscriptionWords.status subscription.Status)
 
     let depositEarned (deposit: Deposit) =
         begun "earned" (Aggregate.Deposit deposit) (DepositWords.status deposit.Status)

@@ -76,6 +76,45 @@ module Machines =
             RedirectRequested(certain (StripeAccountId.Parse "acct_2"))
         ]
 
+    let private waitingFor waiting = AttemptWords.waiting waiting
+
+    let private field name value = name, (fun before after -> value before <> value after)
+
+    /// What every attempt remembers.
+    let private attempts (attemptOf: 'state -> Attempt option) =
+        let part name value = field name (attemptOf >> Option.map value)
+        [
+            part "retries" _.Retries
+            part "next action" _.Move
+            part "key" _.Operation
+            part "next time" _.DueAt
+            part "what it waits for" _.Waiting
+        ]
+
+    let private transferDetail (transfer: Transfer) =
+        match transfer.Status with
+        | TransferStatus.Pending attempt
+        | TransferStatus.Failed attempt -> waitingFor attempt.Waiting
+        | ReversalPending(_, taking) -> waitingFor taking.Attempt.Waiting
+        | PermanentlyFailed(SendingFailed _, _) -> "sending"
+        | PermanentlyFailed(ReversingFailed _, _) -> "reversing"
+        | TransferStatus.Completed _
+        | Reversed _
+        | TransferStatus.Cancelled
+        | WrittenOff _ -> ""
+
+    let private stripeId (transfer: Transfer) =
+        match transfer.Status with
+        | TransferStatus.Completed receipt
+        | Reversed receipt
+        | ReversalPending(receipt, _)
+        | PermanentlyFailed(ReversingFailed(receipt, _), _) -> Some receipt
+        | WrittenOff id -> id |> Option.map Named
+        | TransferStatus.Pending _
+        | TransferStatus.Failed _
+        | PermanentlyFailed(SendingFailed _, _)
+        | TransferStatus.Cancelled -> None
+
     /// A worker's claim comes before every answer, so that a request in doubt is one that was sent.
     let private transferStep signal (transfer: Transfer) =
         let transfer =
@@ -98,21 +137,49 @@ module Machines =
         | Unchanged -> None, None
         | Refused why -> None, Some $"%A{why}"
 
+    let private owed =
+        Transfer.schedule
+            (TransferId(id 3))
+            (OrderId(id 4))
+            seller
+            account
+            { Minor = 100L; Currency = euro }
+            now
+            TimeSpan.Zero
+
     let transfer () =
         Specification.machine {
             Called = "transfer"
-            Start =
-                Transfer.schedule
-                    (TransferId(id 3))
-                    (OrderId(id 4))
-                    seller
-                    account
-                    { Minor = 100L; Currency = euro }
-                    now
-                    TimeSpan.Zero
+            Begins = [ Step.transferScheduled owed ]
+            Start = owed
             Signals = transferSignals
             SignalWord = TransferWords.signal
             StatusWord = fun transfer -> TransferWords.status transfer.Status
+            Detail = transferDetail
+            Remembers = [
+                yield! attempts (fun (transfer: Transfer) -> transfer.Attempt)
+                field "Stripe's id" stripeId
+                field "the claim being taken" (fun transfer -> transfer.UnderWay)
+                field "the queue of claims" (fun transfer -> transfer.Queue)
+                field "settled claims" (fun transfer -> transfer.Settled)
+                field "reversed by others" (fun transfer -> transfer.Foreign)
+                field "the account" (fun transfer -> transfer.Account)
+                field "the provider's last words" (fun transfer -> transfer.Trouble)
+                field "since when it waits" (fun transfer -> transfer.Since)
+            ]
+            Example = [
+                "The worker asks Stripe for the transfer and gets no answer.",
+                TransferAnswered(Answer.InDoubt NoAnswer)
+                "Asked again under the same key, Stripe has it.", TransferAnswered(Accepted stripeTransfer)
+                "The buyer is refunded a part.",
+                TransferSignal.RefundSucceeded { Refund = RefundId(id 1); Amount = 40L }
+                "The seller's balance at Stripe is empty.",
+                ReversalAnswered(Denied(refusal SellerFunds, true))
+                "A second refund comes meanwhile.",
+                TransferSignal.RefundSucceeded { Refund = RefundId(id 2); Amount = 60L }
+                "The balance is filled.", FundsArrived
+                "Stripe reverses the first part.", ReversalAnswered(Accepted stripeReversal)
+            ]
             Step = transferStep
             HasDuty = fun transfer -> (Transfer.duty transfer).IsSome
             Watch = Watch.ofTransfer
@@ -122,32 +189,54 @@ module Machines =
 
     let private shares = [ { Seller = seller; Amount = 100L } ]
 
+    let private reserved =
+        Refund.reserve
+            (RefundId(id 1))
+            (OrderId(id 4))
+            { Minor = 100L; Currency = euro }
+            OfRest
+            shares
+            None
+            refundRules
+            now
+
+    let private imposed =
+        Refund.imposed (RefundId(id 1)) (OrderId(id 4)) { Minor = 100L; Currency = euro } shares None
+
     let private refund () =
         Specification.machine {
             Called = "refund"
-            Start =
-                Refund.reserve
-                    (RefundId(id 1))
-                    (OrderId(id 4))
-                    { Minor = 100L; Currency = euro }
-                    OfRest
-                    shares
-                    None
-                    refundRules
-                    now
+            Begins = [ Step.refundRequested reserved; Step.refundImposed imposed ]
+            Start = reserved
             Signals = [
                 ProviderSays StillPending
                 ProviderSays HasSucceeded
                 ProviderSays(HasFailed(refusal OtherCause))
                 RefundSignal.ProviderSilent
+                ProviderTroubled(refusal OtherCause)
                 ProviderMissesIt
                 SentAgain
             ]
             SignalWord = Refund.signalWord
             StatusWord = fun refund -> Refund.statusWord refund.Status
+            Detail = fun _ -> ""
+            Remembers = [
+                field "next time" (fun refund -> (Refund.toRow refund).DueAt)
+                field "sends" (fun refund -> (Refund.toRow refund).Sends)
+                field "why it failed" (fun refund -> (Refund.toRow refund).FailureCode)
+                field "the provider's last words" (fun refund -> refund.Trouble)
+            ]
+            Example = [
+                "The provider does not answer.", RefundSignal.ProviderSilent
+                "Asked, it does not know the refund.", ProviderMissesIt
+                "Proven absent for long enough, it is sent again under the same id.", SentAgain
+                "The provider has it.", ProviderSays StillPending
+                "The buyer has the money.", ProviderSays HasSucceeded
+                "The buyer's bank sends it back.", ProviderSays(HasFailed(refusal OtherCause))
+            ]
             Step =
                 fun signal refund ->
-                    match Refund.apply refundRules now signal refund with
+                    match Refund.apply refundRules (now.AddMinutes 10.) signal refund with
                     | Advanced next -> Some next, None
                     | Unchanged -> None, None
                     | Refused why -> None, Some $"%A{why}"
@@ -183,11 +272,14 @@ module Machines =
             Shares = [ { Seller = seller; Amount = 60L } ]
         }
 
+        let created =
+            Order.create (OrderId(id 4)) "buyer" euro Proportional [ line 5 60L; line 6 40L ] [ terms ]
+            |> certain
+
         Specification.machine {
             Called = "order"
-            Start =
-                Order.create (OrderId(id 4)) "buyer" euro Proportional [ line 5 60L; line 6 40L ] [ terms ]
-                |> certain
+            Begins = [ Step.orderCreated created ]
+            Start = created
             Signals = [
                 PaymentRequested
                 PaymentSucceeded
@@ -202,6 +294,20 @@ module Machines =
             ]
             SignalWord = OrderWords.signal
             StatusWord = fun order -> OrderWords.status order.Status
+            Detail = fun _ -> ""
+            Remembers = [
+                field "what is reserved and refunded of each seller's part" (fun order -> order.Legs)
+                field "which refund gives which line back" (fun order -> order.Lines)
+            ]
+            Example = [
+                "The order is offered for payment.", PaymentRequested
+                "The buyer pays.", PaymentSucceeded
+                "A refund of a part is asked for; its amount is reserved.", RefundReserved part
+                "The buyer has that part back.", RefundHasSucceeded part
+                "The rest is asked for.", RefundReserved rest
+                "The buyer has everything back.", RefundHasSucceeded rest
+                "The bank sends the first refund back.", OrderSignal.RefundUndone part
+            ]
             Step =
                 fun signal order ->
                     match Order.apply signal order with
@@ -216,20 +322,22 @@ module Machines =
         }
 
     let private license () =
+        let granted =
+            License.grant (LicenseId(id 7)) (OrderId(id 4)) (LineId(id 5)) "buyer" "product" "standard" None
+
         Specification.machine {
             Called = "license"
-            Start =
-                License.grant
-                    (LicenseId(id 7))
-                    (OrderId(id 4))
-                    (LineId(id 5))
-                    "buyer"
-                    "product"
-                    "standard"
-                    None
+            Begins = [ Step.licenseGranted granted ]
+            Start = granted
             Signals = [ LineRefunded(RefundId(id 1)); LicenseSignal.RefundUndone ]
             SignalWord = License.signalWord
             StatusWord = fun license -> License.statusWord license.Status
+            Detail = fun _ -> ""
+            Remembers = []
+            Example = [
+                "The line is refunded.", LineRefunded(RefundId(id 1))
+                "That refund fails after all.", LicenseSignal.RefundUndone
+            ]
             Step =
                 fun signal license ->
                     match License.apply signal license with
@@ -250,9 +358,12 @@ module Machines =
     }
 
     let private payout () =
+        let requested = Payout.request (PayoutId(id 8)) seller account { Minor = 100L; Currency = euro } now
+
         Specification.machine {
             Called = "payout"
-            Start = Payout.request (PayoutId(id 8)) seller account { Minor = 100L; Currency = euro } now
+            Begins = [ Step.payoutRequested requested ]
+            Start = requested
             Signals =
                 List.map PayoutAnswered (answers (sight IsPending) PlatformFunds)
                 @ [
@@ -273,6 +384,30 @@ module Machines =
                 ]
             SignalWord = PayoutWords.signal
             StatusWord = fun payout -> PayoutWords.status payout.Status
+            Detail = fun _ -> ""
+            Remembers = [
+                yield!
+                    attempts (fun (payout: Payout) ->
+                        match payout.Status with
+                        | Requested attempt
+                        | PayoutStatus.InDoubt attempt -> Some attempt
+                        | PayoutStatus.Pending _
+                        | InTransit _
+                        | Paid _
+                        | PayoutStatus.Canceled _
+                        | PayoutStatus.Failed _ -> None)
+                field "what Stripe says" (fun payout -> payout.Status)
+                field "the provider's last words" (fun payout -> payout.Trouble)
+                field "since when it waits" (fun payout -> payout.Since)
+            ]
+            Example = [
+                "The worker asks Stripe for the payout and gets no answer.",
+                PayoutAnswered(Answer.InDoubt NoAnswer)
+                "A look-up finds it.", PayoutSeen [ sight IsPending ]
+                "It is on its way to the bank.", PayoutReported(sight IsInTransit)
+                "The bank has it.", PayoutReported(sight IsPaid)
+                "The bank sends it back.", PayoutReported(sight (PayoutFact.HasFailed(refusal OtherCause)))
+            ]
             Step =
                 fun signal payout ->
                     let payout =
@@ -299,14 +434,17 @@ module Machines =
     /// ends now.
     let private subscription () =
         let paid period = PeriodPaid { Period = period; Try = 0 }
+        let subscribed =
+            Subscription.subscribe
+                (SubscriptionId(id 9))
+                "buyer"
+                { Code = "plan"; Price = { Minor = 100L; Currency = euro }; Interval = Day }
+                (now.AddDays -1.)
+
         Specification.machine {
             Called = "subscription"
-            Start =
-                Subscription.subscribe
-                    (SubscriptionId(id 9))
-                    "buyer"
-                    { Code = "plan"; Price = { Minor = 100L; Currency = euro }; Interval = Day }
-                    (now.AddDays -1.)
+            Begins = [ Step.subscriptionRequested subscribed ]
+            Start = subscribed
             Signals = [
                 paid 1
                 paid 2
@@ -324,6 +462,15 @@ module Machines =
             ]
             SignalWord = SubscriptionWords.signal
             StatusWord = fun subscription -> SubscriptionWords.status subscription.Status
+            Detail = fun _ -> ""
+            Remembers = [ field "the charge" (fun subscription -> subscription.Status) ]
+            Example = [
+                "The first period's payment is being created.", ChargeSent
+                "The subscriber pays.", paid 1
+                "The second period is charged.", ChargeSent
+                "The card is refused.", PeriodFailed({ Period = 2; Try = 0 }, refusal OtherCause)
+                "The subscriber cancels.", SubscriptionSignal.CancelRequested
+            ]
             Step =
                 fun signal subscription ->
                     match Subscription.apply subscriptionRules now signal subscription with
@@ -339,9 +486,13 @@ module Machines =
     let private deposit () =
         let withdrawal name by : Withdrawal = { Name = name; Amount = 100L; By = by }
         let origin = OfPeriod(SubscriptionId(id 9), { Period = 1; Try = 0 })
-        let held = Deposit.hold now "pay_1" origin { Minor = 100L; Currency = euro } LatePayment
+        let amount = { Minor = 100L; Currency = euro }
+        let held = Deposit.hold now "pay_1" origin amount LatePayment
+        let strange = Deposit.hold now "pay_1" origin amount WrongAmount
+        let earned = Deposit.earn "pay_1" origin amount
         Specification.machine {
             Called = "deposit"
+            Begins = [ Step.depositHeld held; Step.depositEarned earned; Step.depositHeld strange ]
             Start = held
             Signals = [
                 AmountCaptured 100L
@@ -365,6 +516,19 @@ module Machines =
             ]
             SignalWord = DepositWords.signal
             StatusWord = fun deposit -> DepositWords.status deposit.Status
+            Detail = fun _ -> ""
+            Remembers = [
+                field "the amount" (fun deposit -> deposit.Amount)
+                field "what was taken from it" (fun deposit -> deposit.Withdrawals)
+                field "the return" (fun deposit -> deposit.Status)
+                field "the name of its refund" (fun deposit -> deposit.OwnRefund)
+            ]
+            Example = [
+                "Hyperswitch confirms that it has the money; the refund is being sent.", PaymentConfirmed
+                "Hyperswitch does not answer.", DepositSignal.ProviderSilent
+                "The buyer has the money back.",
+                WithdrawalSeen(withdrawal held.OwnRefund.Value (ByRefund Taken), ByAnswer)
+            ]
             Step =
                 fun signal deposit ->
                     match Deposit.apply refundRules now signal deposit with
@@ -380,31 +544,50 @@ module Machines =
     let private disputeRules = { AskEvery = TimeSpan.FromHours 12.; AskAfterwards = TimeSpan.FromDays 120. }
 
     let private dispute () =
-        let report fact = { Fact = fact; Amount = 100L; Terms = DisputeTerms.Unknown }
+        let start report =
+            Dispute.start (DisputeId(id 10)) (OrderId(id 4)) "dp_1" euro report disputeRules now
+        let says stage ruling : DisputeReport = {
+            Fact = { Stage = stage; Ruling = ruling }
+            Amount = 100L
+            Terms = DisputeTerms.Unknown
+        }
+        let answered stage ruling = ProviderReports(ByAnswer, says stage ruling)
+        let shares = [ { Seller = seller; Amount = 100L } ]
+
         Specification.machine {
             Called = "dispute"
-            Start =
-                Dispute.start
-                    (DisputeId(id 10))
-                    (OrderId(id 4))
-                    "dp_1"
-                    euro
-                    (report { Stage = PreDispute; Ruling = Opened })
-                    disputeRules
-                    now
+            Begins = [
+                for ruling in DisputeWords.everyRuling do
+                    let first = says Stage.Dispute ruling
+                    Step.disputeRaised first (start first)
+            ]
+            Start = start (says PreDispute Opened)
             Signals = [
                 for source in [ ByWebhook; ByAnswer ] do
                     for stage in [ PreDispute; Stage.Dispute; Arbitration ] do
                         for ruling in DisputeWords.everyRuling do
-                            let fact = { Stage = stage; Ruling = ruling }
-                            ProviderReports(source, report fact)
-                ClaimHeld [ { Seller = seller; Amount = 100L } ]
+                            ProviderReports(source, says stage ruling)
+                ClaimHeld shares
                 ClaimHeld []
                 ClaimTaken 100L
                 ClaimReturned
             ]
             SignalWord = DisputeWords.signal
             StatusWord = fun dispute -> DisputeWords.status dispute.Status
+            Detail = fun _ -> ""
+            Remembers = [
+                field "the claim" (fun dispute -> (dispute.Amount, dispute.Seen))
+                field "what is kept and taken of the order" (fun dispute -> dispute.Status)
+                field "reason and deadline" (fun dispute -> dispute.Terms)
+                field "when the provider is asked" (fun dispute -> dispute.DueAt)
+            ]
+            Example = [
+                "The inquiry becomes a dispute; the bank withdraws the amount.", answered Stage.Dispute Opened
+                "So much of the order is kept for it.", ClaimHeld shares
+                "The bank decides for the buyer.", answered Stage.Dispute LostByUs
+                "The order gives it back by a refund.", ClaimTaken 100L
+                "A later stage decides for us.", answered Arbitration WonByUs
+            ]
             Step =
                 fun signal dispute ->
                     match Dispute.apply disputeRules now signal dispute with

@@ -338,8 +338,7 @@ module Settlement =
                         yield! restored next licenses
                         for hearing in heard do
                             yield! hearing.Steps
-                            for transfer in
-                                Transfer.compensations hearing.Movements hearing.Transfer now do
+                            for transfer in Transfer.compensations hearing.Movements hearing.Transfer now do
                                 Step.transferScheduled transfer
                     ]
                     Books = [ Effect.ofOrder next "refund" refund.Id.Value postings ]

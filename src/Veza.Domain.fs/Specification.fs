@@ -5,13 +5,34 @@ namespace Veza.Domain.Specifications
 open System
 open Veza.Domain
 
-/// What can come of a signal in a state. Several outcomes: it depends on what the state carries.
-type Outcome =
+/// What can come of a signal in a state. Several responses: it depends on what the state carries.
+[<RequireQualifiedAccess>]
+type Response =
     | Becomes of Status: string
-    | Stays
-    | IsRefused of Why: string
+    /// The status stays; what is remembered with it changes.
+    | Notes of What: string list
+    | Unchanged
+    | Refused of Why: string
 
-type Cell = { From: string; Signal: string; Outcomes: Outcome list }
+/// A status, and where it needs one a detail: what is waited for, which half of the way has failed.
+type Column = {
+    Status: string
+    Detail: string
+} with
+
+    member column.Title =
+        if column.Detail = "" then
+            column.Status
+        else
+            $"{column.Status} / {column.Detail}"
+
+type Cell = { From: Column; Signal: string; Responses: Response list }
+
+/// How an aggregate begins: by which word, and in which status.
+type Beginning = { By: string; In: string }
+
+/// One step of a worked example.
+type ExampleStep = { Says: string; Hears: string; Response: string }
 
 /// Who moves a state that waits, and who is told if nobody does.
 type Wait = { State: string; Owner: string; Alarm: string }
@@ -22,10 +43,13 @@ type Reached = { At: string; HasDuty: bool; IsRetryable: bool; Watch: Watch opti
 
 type Machine = {
     Name: string
+    Beginnings: Beginning list
     States: string list
+    Columns: Column list
     Signals: string list
     Cells: Cell list
     Waits: Wait list
+    Example: ExampleStep list
     Reached: Reached list
     /// How many pairs of state and signal were tried.
     Walked: int
@@ -34,10 +58,17 @@ type Machine = {
 /// One way to walk a machine: from its start, by every signal, as deep as it says.
 type Walk<'state, 'signal when 'state: comparison> = {
     Called: string
+    Begins: Step list
     Start: 'state
     Signals: 'signal list
     SignalWord: 'signal -> string
     StatusWord: 'state -> string
+    /// Part of the state that is worth a column of its own; empty for none.
+    Detail: 'state -> string
+    /// What is remembered beside the status, by name, and whether two states differ in it.
+    Remembers: (string * ('state -> 'state -> bool)) list
+    /// One way through, in sentences.
+    Example: (string * 'signal) list
     Step: 'signal -> 'state -> 'state option * string option
     HasDuty: 'state -> bool
     Watch: 'state -> Watch option
@@ -70,31 +101,86 @@ module Specification =
         Watch = walk.Watch state
     }
 
+    let private column walk state = { Status = walk.StatusWord state; Detail = walk.Detail state }
+
+    /// What has changed beside the status. Something always has: a state is what its machine remembers.
+    let private noted walk before after = [
+        for name, differ in walk.Remembers do
+            if differ before after then
+                name
+    ]
+
+    let private respond walk signal state =
+        match walk.Step signal state with
+        | Some next, _ when walk.StatusWord next <> walk.StatusWord state ->
+            Response.Becomes((column walk next).Title)
+        | Some next, _ when next <> state ->
+            match noted walk state next with
+            | [] -> invalidOp $"{walk.Called}: {walk.SignalWord signal} changes what no page names."
+            | noted -> Response.Notes noted
+        | None, Some why -> Response.Refused why
+        | Some _, _
+        | None, None -> Response.Unchanged
+
+    /// One line for all that a signal may change beside the status.
+    let private merged responses =
+        let noted =
+            responses
+            |> List.collect (fun response ->
+                match response with
+                | Response.Notes noted -> noted
+                | Response.Becomes _
+                | Response.Unchanged
+                | Response.Refused _ -> [])
+            |> List.distinct
+            |> List.sort
+        let others = responses |> List.filter (fun response -> not response.IsNotes)
+        List.sort (
+            if noted.IsEmpty then
+                others
+            else
+                Response.Notes noted :: others
+        )
+
+    let private responseText response =
+        match response with
+        | Response.Becomes status -> $"**{status}**"
+        | Response.Notes noted -> "notes " + String.concat ", " noted
+        | Response.Unchanged -> "–"
+        | Response.Refused why -> $"_{why}_"
+
+    let private played walk =
+        ((walk.Start, []), walk.Example)
+        ||> List.fold (fun (state, steps) (says, signal) ->
+            let step = {
+                Says = says
+                Hears = walk.SignalWord signal
+                Response = responseText (respond walk signal state)
+            }
+            (walk.Step signal state |> fst |> Option.defaultValue state), steps @ [ step ])
+        |> snd
+
     let machine walk =
         let explored = explore walk
-        let statuses = explored |> List.groupBy walk.StatusWord
-        let outcome signal state =
-            match walk.Step signal state with
-            | Some next, _ when walk.StatusWord next = walk.StatusWord state -> Stays
-            | Some next, _ -> Becomes(walk.StatusWord next)
-            | None, Some why -> IsRefused why
-            | None, None -> Stays
+        let columns = explored |> List.groupBy (column walk)
         let signals = walk.Signals |> List.groupBy walk.SignalWord
         {
             Machine.Name = walk.Called
-            States = List.map fst statuses
+            Beginnings = List.distinct [ for step in walk.Begins -> { By = step.Signal; In = step.To } ]
+            States = explored |> List.map walk.StatusWord |> List.distinct
+            Columns = List.map fst columns |> List.sort
             Signals = List.map fst signals
             Cells = [
-                for status, states in statuses do
+                for column, states in columns do
                     for word, signals in signals do
                         {
-                            From = status
+                            From = column
                             Signal = word
-                            Outcomes =
+                            Responses =
                                 List.allPairs signals states
-                                |> List.map (fun (signal, state) -> outcome signal state)
+                                |> List.map (fun (signal, state) -> respond walk signal state)
                                 |> List.distinct
-                                |> List.sort
+                                |> merged
                         }
             ]
             Waits =
@@ -108,19 +194,41 @@ module Specification =
                           }
                         | None -> ()
                 ]
+            Example = played walk
             Reached = List.map (reached walk) explored
             Walked = explored.Length * walk.Signals.Length
         }
+
+    /// The status in a column's title.
+    let private statusOf (title: string) = title.Split(" / ")[0]
+
+    /// Whether a step of the history is one that the machine makes.
+    let makes (machine: Machine) (from: string | null) signal target =
+        match from with
+        | null -> machine.Beginnings |> List.contains { By = signal; In = target }
+        | from ->
+            machine.Cells
+            |> List.exists (fun cell ->
+                cell.From.Status = from
+                && cell.Signal = signal
+                && cell.Responses
+                   |> List.exists (fun response ->
+                       match response with
+                       | Response.Becomes title -> statusOf title = target
+                       | Response.Notes _ -> from = target
+                       | Response.Unchanged
+                       | Response.Refused _ -> false))
 
     /// Which states follow which, and on which signals.
     let arrows (machine: Machine) =
         List.distinct [
             for cell in machine.Cells do
-                for outcome in cell.Outcomes do
-                    match outcome with
-                    | Becomes target -> cell.From, target, cell.Signal
-                    | Stays
-                    | IsRefused _ -> ()
+                for response in cell.Responses do
+                    match response with
+                    | Response.Becomes title -> cell.From.Status, statusOf title, cell.Signal
+                    | Response.Notes _
+                    | Response.Unchanged
+                    | Response.Refused _ -> ()
         ]
 
     /// The machine as a Mermaid state diagram.
@@ -136,12 +244,6 @@ module Specification =
             ""
         ]
 
-    let private outcomeText outcome =
-        match outcome with
-        | Becomes status -> $"**{status}**"
-        | Stays -> "–"
-        | IsRefused why -> $"_{why}_"
-
     let private cells cells = "| " + String.concat " | " cells + " |"
 
     let private waits (machine: Machine) =
@@ -155,30 +257,43 @@ module Specification =
             ""
           ]
 
+    let private example (machine: Machine) = [
+        "## An example"
+        ""
+        for number, step in List.indexed machine.Example do
+            $"{number + 1}. {step.Says} `{step.Hears}`: {step.Response}"
+        ""
+    ]
+
     /// One row for each signal, one column for each state.
     let markdown (machine: Machine) =
         String.concat "\n" [
             $"# {machine.Name}"
             ""
-            "Generated by `veza export-spec`. Bold: what it becomes. Dash: nothing changes. Italic: why it is refused."
-            "Several in one cell: it depends on what the state carries (amounts, retries left, doubts)."
+            "Generated by `veza export-spec`. Bold: what it becomes. Notes: the status stays, and this is remembered."
+            "Dash: nothing changes. Italic: why it is refused. Several in one cell: it depends on what the state carries"
+            "(amounts, retries left, doubts)."
             ""
-            cells ("" :: machine.States)
-            cells [ for _ in 0 .. machine.States.Length -> "---" ]
+            for beginning in machine.Beginnings do
+                $"Begins as **{beginning.In}** by `{beginning.By}`.  "
+            ""
+            cells ("" :: [ for column in machine.Columns -> column.Title ])
+            cells [ for _ in 0 .. machine.Columns.Length -> "---" ]
             for signal in machine.Signals do
                 cells (
                     signal
                     :: [
-                        for state in machine.States do
+                        for column in machine.Columns do
                             machine.Cells
-                            |> List.filter (fun cell -> cell.From = state && cell.Signal = signal)
-                            |> List.collect _.Outcomes
-                            |> List.map outcomeText
+                            |> List.filter (fun cell -> cell.From = column && cell.Signal = signal)
+                            |> List.collect _.Responses
+                            |> List.map responseText
                             |> String.concat " "
                     ]
                 )
             ""
             yield! waits machine
+            yield! example machine
             "```mermaid"
             mermaid machine + "```"
             ""

@@ -384,7 +384,9 @@ let takenBack =
                     for word in words do
                         match word deposit subscription with
                         | Settled effect when (depositIn effect).IsSome ->
-                            let posted = posted @ List.collect (fun (booking: Booking) -> booking.Postings) effect.Books
+                            let posted =
+                                posted
+                                @ List.collect (fun (booking: Booking) -> booking.Postings) effect.Books
                             let changed = subscriptionIn effect
                             play
                                 (left - 1)

@@ -292,9 +292,6 @@ let funds =
             for steps in
                 [ []; [ Taken ]; [ Taken; refused OtherCause ]; sent; due; due @ [ notReversed OtherCause ] ] do
                 let story = tell steps
-                Expect.equal
-                    (Transfer.apply rules story.At FundsArrived story.Transfer)
-                    Unchanged
-                    ""
+                Expect.equal (Transfer.apply rules story.At FundsArrived story.Transfer) Unchanged ""
         }
     ]

@@ -62,11 +62,7 @@ let live (story: Story) step =
     | Passes minutes -> { story with At = story.At.AddMinutes(float minutes) }
     | Hears signal ->
         match Transfer.apply rules story.At signal story.Transfer with
-        | Advanced(next, movements) -> {
-            story with
-                Transfer = next
-                Movements = story.Movements @ movements
-          }
+        | Advanced(next, movements) -> { story with Transfer = next; Movements = story.Movements @ movements }
         | Unchanged
         | Refused _ -> story
 

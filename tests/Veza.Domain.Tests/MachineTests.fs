@@ -641,8 +641,7 @@ let refundsAndLicenses =
                     "product"
                     "standard"
                     (Some now)
-            let hear license signal =
-                License.apply signal license |> Option.defaultValue license
+            let hear license signal = License.apply signal license |> Option.defaultValue license
             let revoked = hear granted (LineRefunded(RefundId(guid 5)))
             Expect.isTrue revoked.Status.IsRevoked ""
             Expect.equal (hear revoked LicenseSignal.RefundUndone) granted "as before"

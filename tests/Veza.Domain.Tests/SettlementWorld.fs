@@ -30,16 +30,31 @@ let fact (order: Order) = {
 }
 
 /// The last of what an effect makes of the aggregates of one kind.
-let private last pick (effect: Effect) =
-    effect.Steps |> List.rev |> List.tryPick (fun step -> pick step.Next)
+let private last pick (effect: Effect) = effect.Steps |> List.rev |> List.tryPick (fun step -> pick step.Next)
 
-let orderIn effect = last (fun next -> match next with Aggregate.Order order -> Some order | _ -> None) effect
+let orderIn effect =
+    last
+        (fun next ->
+            match next with
+            | Aggregate.Order order -> Some order
+            | _ -> None)
+        effect
 
 let depositIn effect =
-    last (fun next -> match next with Aggregate.Deposit deposit -> Some deposit | _ -> None) effect
+    last
+        (fun next ->
+            match next with
+            | Aggregate.Deposit deposit -> Some deposit
+            | _ -> None)
+        effect
 
 let subscriptionIn effect =
-    last (fun next -> match next with Aggregate.Subscription known -> Some known | _ -> None) effect
+    last
+        (fun next ->
+            match next with
+            | Aggregate.Subscription known -> Some known
+            | _ -> None)
+        effect
 
 let private takeStep world (step: Veza.Domain.Step) =
     match step.Next with
@@ -54,7 +69,10 @@ let private takeStep world (step: Veza.Domain.Step) =
 
 let take world (effect: Effect) =
     let next = List.fold takeStep world effect.Steps
-    { next with Postings = next.Postings @ List.collect (fun (booking: Booking) -> booking.Postings) effect.Books }
+    {
+        next with
+            Postings = next.Postings @ List.collect (fun (booking: Booking) -> booking.Postings) effect.Books
+    }
 
 let values map = map |> Map.toList |> List.map snd
 

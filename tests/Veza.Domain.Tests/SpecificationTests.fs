@@ -57,7 +57,9 @@ let tests =
                         let met =
                             machine.Cells
                             |> List.exists (fun cell ->
-                                cell.From = state && cell.Signal = signal && not cell.Outcomes.IsEmpty)
+                                cell.From.Status = state
+                                && cell.Signal = signal
+                                && not cell.Responses.IsEmpty)
                         Expect.isTrue met $"{machine.Name}: {signal} in {state}"
         }
         test "no signal is without a column" {

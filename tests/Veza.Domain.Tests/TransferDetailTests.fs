@@ -297,10 +297,7 @@ let resizing =
     let unchanged steps signals =
         for signal in signals do
             let story = tell steps
-            Expect.equal
-                (Transfer.apply rules story.At signal story.Transfer)
-                Unchanged
-                "nothing new"
+            Expect.equal (Transfer.apply rules story.At signal story.Transfer) Unchanged "nothing new"
 
     testList "transfer, when refunds account for less of a claim" [
         test "withheld and unsent, the transfer grows again" {

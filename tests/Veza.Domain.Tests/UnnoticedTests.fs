@@ -286,10 +286,7 @@ let machines =
         }
         test "late news of another try, or of one that is not open, changes nothing" {
             let sent = subscribed |> hears [ now, ChargeSent ]
-            Expect.equal
-                (Subscription.apply charging now (failedTry 1 1) sent)
-                Unchanged
-                "another try"
+            Expect.equal (Subscription.apply charging now (failedTry 1 1) sent) Unchanged "another try"
             Expect.equal
                 (Subscription.apply charging now (failedTry 1 0) subscribed)
                 Unchanged
@@ -328,10 +325,7 @@ let machines =
                 (Canceled(Some { Payment = { Period = 1; Try = 0 }; Until = now.AddDays 1. }))
                 ""
             Expect.equal (Subscription.apply charging now (paid 1) ended) Unchanged ""
-            Expect.equal
-                (Subscription.apply charging now (paid 2) ended)
-                (Refused PaidAfterTheEnd)
-                ""
+            Expect.equal (Subscription.apply charging now (paid 2) ended) (Refused PaidAfterTheEnd) ""
         }
         test "an ended subscription waits for nothing, in its row as well" {
             let expired = subscribed |> hears [ now, CancelRequested ]

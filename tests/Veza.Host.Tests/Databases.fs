@@ -65,6 +65,9 @@ let private prepared =
 let private gate = new SemaphoreSlim(1)
 let mutable private count = 0
 
+/// Every database that a test has had; none is dropped before the server ends.
+let used = System.Collections.Concurrent.ConcurrentQueue<string>()
+
 /// A fresh, migrated, empty database.
 let fresh () =
     task {
@@ -74,7 +77,9 @@ let fresh () =
             count <- count + 1
             let name = $"veza_{run}_{count}"
             do! execute server.ConnectionString $"create database {name} template {template}"
-            return (named server name).ConnectionString
+            let connectionString = (named server name).ConnectionString
+            used.Enqueue connectionString
+            return connectionString
         finally
             gate.Release() |> ignore
     }

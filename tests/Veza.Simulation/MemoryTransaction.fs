@@ -458,7 +458,13 @@ type Transaction(host: int, scheduler: Scheduler, tables: Tables, lostCommits: i
                                         OrderRow.lines after,
                                         OrderRow.legs after,
                                         stored.Version + 1))
-                transaction.WriteAll("refund", changes.Refunds.Changed, tables.Refunds, tables.Refund, Refund.toRow)
+                transaction.WriteAll(
+                    "refund",
+                    changes.Refunds.Changed,
+                    tables.Refunds,
+                    tables.Refund,
+                    Refund.toRow
+                )
                 transaction.WriteAll(
                     "license",
                     changes.Licenses.Changed,

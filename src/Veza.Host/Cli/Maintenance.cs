@@ -1,6 +1,7 @@
 using System.Text.Json;
 using Spectre.Console;
 using Veza.Adapters.Postgres;
+using Veza.Domain;
 using Veza.Domain.Specifications;
 
 namespace Veza.Host.Cli;
@@ -156,25 +157,19 @@ static class SpecificationExport
             name = machine.Name,
             states = machine.States,
             signals = machine.Signals,
+            begins = machine.Beginnings.Select(beginning => new { by = beginning.By, @in = beginning.In }),
             transitions = machine.Cells.Select(cell => new
             {
-                from = cell.From,
+                from = cell.From.Status,
+                detail = cell.From.Detail,
                 signal = cell.Signal,
-                outcomes = cell.Outcomes.Select(outcome =>
-                    outcome switch
-                    {
-                        Outcome.Becomes { Status: var status } => new
-                        {
-                            becomes = (string?)status,
-                            refused = (string?)null,
-                        },
-                        Outcome.IsRefused { Why: var why } => new
-                        {
-                            becomes = (string?)null,
-                            refused = (string?)why,
-                        },
-                        _ => new { becomes = (string?)null, refused = (string?)null },
-                    }
+                outcomes = cell.Responses.Select(response =>
+                    response.Match(
+                        becomes: status => Describe(becomes: status),
+                        notes: noted => Describe(notes: noted),
+                        unchanged: () => Describe(),
+                        refused: why => Describe(refused: why)
+                    )
                 ),
             }),
             waits = machine.Waits.Select(wait => new
@@ -183,6 +178,18 @@ static class SpecificationExport
                 owner = wait.Owner,
                 alarm = wait.Alarm,
             }),
+        };
+
+    static object Describe(
+        string? becomes = null,
+        IEnumerable<string>? notes = null,
+        string? refused = null
+    ) =>
+        new
+        {
+            becomes,
+            notes,
+            refused,
         };
 
     static object Describe(Decision decision) =>
