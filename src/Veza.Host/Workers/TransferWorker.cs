@@ -239,11 +239,7 @@ sealed partial class TransferWorker(
             Telemetry.Retries.Add(1, Telemetry.Tag("work", work.ToString().ToLowerInvariant()));
         }
 
-        if (
-            from.Taking is { } refund
-            && Begun(refund) is { } begun
-            && after.Returned > before.Returned
-        )
+        if (from.Taking is { } refund && Begun(refund) is { } begun && after.Returned > before.Returned)
         {
             Telemetry.ReversalLag.Record(Math.Max(0, (now - begun).TotalSeconds));
         }
