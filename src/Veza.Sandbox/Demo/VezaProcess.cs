@@ -111,9 +111,9 @@ public sealed class VezaProcess : IAsyncDisposable
                     return;
                 }
             }
-            catch (HttpRequestException) when (tries < 600 && !process.HasExited)
+            catch (HttpRequestException) when (tries < 600)
             {
-                // Not yet.
+                // Not yet, or not any more.
             }
 
             await Task.Delay(50, cancellation);
