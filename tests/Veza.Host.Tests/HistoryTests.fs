@@ -9,7 +9,8 @@ open Veza.Domain.Specifications
 /// (machine, from, signal, to); from is empty where the aggregate begins.
 let private steps (connectionString: string) =
     task {
-        use connection = new NpgsqlConnection(connectionString)
+        let apart = NpgsqlConnectionStringBuilder(connectionString, Pooling = false)
+        use connection = new NpgsqlConnection(apart.ConnectionString)
         do! connection.OpenAsync()
         use command =
             new NpgsqlCommand(
