@@ -147,11 +147,25 @@ module Machines =
             now
             TimeSpan.Zero
 
+    /// Sent before Stripe's ids were kept.
+    let private unnamed =
+        let row = TransferRow.toRow owed
+        let completed = {
+            row with
+                Status = "completed"
+                Move = null
+                DueAt = Nullable()
+                WaitingFor = null
+                WaitingSince = Nullable()
+        }
+        certain (TransferRow.ofRow completed [])
+
     let transfer () =
         Specification.machine {
             Called = "transfer"
             Begins = [ Step.transferScheduled owed ]
             Start = owed
+            AlsoFrom = [ unnamed ]
             Signals = transferSignals
             SignalWord = TransferWords.signal
             StatusWord = fun transfer -> TransferWords.status transfer.Status
@@ -208,6 +222,7 @@ module Machines =
             Called = "refund"
             Begins = [ Step.refundRequested reserved; Step.refundImposed imposed ]
             Start = reserved
+            AlsoFrom = []
             Signals = [
                 ProviderSays StillPending
                 ProviderSays HasSucceeded
@@ -266,6 +281,11 @@ module Machines =
             Scope = OfAmount
             Shares = [ { Seller = seller; Amount = 40L } ]
         }
+        let whole = {
+            Refund = RefundId(id 3)
+            Scope = OfRest
+            Shares = [ { Seller = seller; Amount = 100L } ]
+        }
         let rest = {
             Refund = RefundId(id 2)
             Scope = OfAmount
@@ -280,6 +300,7 @@ module Machines =
             Called = "order"
             Begins = [ Step.orderCreated created ]
             Start = created
+            AlsoFrom = []
             Signals = [
                 PaymentRequested
                 PaymentSucceeded
@@ -291,6 +312,10 @@ module Machines =
                 RefundHasSucceeded rest
                 RefundReleased part
                 OrderSignal.RefundUndone part
+                RefundReserved whole
+                RefundHasSucceeded whole
+                RefundReleased whole
+                OrderSignal.RefundUndone whole
             ]
             SignalWord = OrderWords.signal
             StatusWord = fun order -> OrderWords.status order.Status
@@ -329,6 +354,7 @@ module Machines =
             Called = "license"
             Begins = [ Step.licenseGranted granted ]
             Start = granted
+            AlsoFrom = []
             Signals = [ LineRefunded(RefundId(id 1)); LicenseSignal.RefundUndone ]
             SignalWord = License.signalWord
             StatusWord = fun license -> License.statusWord license.Status
@@ -364,12 +390,15 @@ module Machines =
             Called = "payout"
             Begins = [ Step.payoutRequested requested ]
             Start = requested
+            AlsoFrom = []
             Signals =
                 List.map PayoutAnswered (answers (sight IsPending) PlatformFunds)
                 @ [
                     PayoutAnswered(Duplicate("seen before", false))
                     PayoutSeen []
                     PayoutSeen [ sight IsPending ]
+                    PayoutSeen [ sight IsPaid ]
+                    PayoutSeen [ sight (PayoutFact.HasFailed(refusal OtherCause)) ]
                     PayoutSeen [ sight IsPending; sight IsPaid ]
                     PayoutReported(sight IsPending)
                     PayoutReported(sight IsInTransit)
@@ -445,6 +474,7 @@ module Machines =
             Called = "subscription"
             Begins = [ Step.subscriptionRequested subscribed ]
             Start = subscribed
+            AlsoFrom = []
             Signals = [
                 paid 1
                 paid 2
@@ -459,6 +489,8 @@ module Machines =
                 PaymentDisputed { Period = 1; Try = 0 }
                 PaymentLost { Period = 1; Try = 0 }
                 PaymentRegained { Period = 1; Try = 0 }
+                PaymentLost { Period = 2; Try = 0 }
+                PaymentRegained { Period = 2; Try = 0 }
             ]
             SignalWord = SubscriptionWords.signal
             StatusWord = fun subscription -> SubscriptionWords.status subscription.Status
@@ -494,6 +526,7 @@ module Machines =
             Called = "deposit"
             Begins = [ Step.depositHeld held; Step.depositEarned earned; Step.depositHeld strange ]
             Start = held
+            AlsoFrom = []
             Signals = [
                 AmountCaptured 100L
                 AmountCaptured 150L
@@ -562,6 +595,7 @@ module Machines =
                     Step.disputeRaised first (start first)
             ]
             Start = start (says PreDispute Opened)
+            AlsoFrom = []
             Signals = [
                 for source in [ ByWebhook; ByAnswer ] do
                     for stage in [ PreDispute; Stage.Dispute; Arbitration ] do

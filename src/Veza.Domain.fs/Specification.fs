@@ -60,6 +60,8 @@ type Walk<'state, 'signal when 'state: comparison> = {
     Called: string
     Begins: Step list
     Start: 'state
+    /// Where only old rows can begin.
+    AlsoFrom: 'state list
     Signals: 'signal list
     SignalWord: 'signal -> string
     StatusWord: 'state -> string
@@ -92,7 +94,8 @@ module Specification =
                     |> List.distinct
                     |> List.filter (fun state -> not (Set.contains state seen))
                 frontier @ go (Set.union seen (Set.ofList next)) next (left - 1)
-        go (Set.singleton walk.Start) [ walk.Start ] walk.Depth
+        let starts = walk.Start :: walk.AlsoFrom
+        go (Set.ofList starts) starts walk.Depth
 
     let private reached walk state = {
         At = walk.StatusWord state
