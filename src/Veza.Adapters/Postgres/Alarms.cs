@@ -115,7 +115,7 @@ public sealed class Alarms(NpgsqlDataSource database, TimeProvider clock)
                 Patient(Alarm.RefundUndecided)
             ),
             // A buyer who never pays is no alarm; a payment whose end nobody tells is, in whatever status it stands, and at once
-            // where only a person at Hyperswitch gets it on.
+            // where only a person at Hyperswitch gets it on. One whose buyer has all of it back is at its end.
             (
                 Alarm.PaymentUndecided,
                 $"""
@@ -125,9 +125,10 @@ public sealed class Alarms(NpgsqlDataSource database, TimeProvider clock)
                     select p.created_at, p.payment_id, p.provider_status from subscription_payments p
                     join subscriptions s on s.id = p.subscription_id and s.is_open and s.period = p.period
                         and s.retries = p.try) w
-                where provider_status in ({Quoted(ProviderWords.needingPerson)})
-                    or (created_at <= $1 and $2 >= $1 and (provider_status is null
-                        or provider_status not in ({Quoted(ProviderWords.untroubled)})))
+                where (provider_status in ({Quoted(ProviderWords.needingPerson)})
+                        or (created_at <= $1 and $2 >= $1 and (provider_status is null
+                            or provider_status not in ({Quoted(ProviderWords.untroubled)}))))
+                    and not exists (select from deposits d where d.payment_id = w.payment_id and d.status = 'cleared')
                 """,
                 Patient(Alarm.PaymentUndecided)
             ),
