@@ -11,9 +11,9 @@ open Veza.Host.Tests.CommandTests
 open Veza.Sandbox.Control
 
 /// Nothing is found by anybody but the run that is asked for.
-let private quiet = [ "EVENT_WALK_INTERVAL", "1h"; "RECONCILE_INTERVAL", "1h"; "RECONCILE_GRACE", "1ms" ]
+let quiet = [ "EVENT_WALK_INTERVAL", "1h"; "RECONCILE_INTERVAL", "1h"; "RECONCILE_GRACE", "1ms" ]
 
-let private run (scene: Scene) (body: string) =
+let run (scene: Scene) (body: string) =
     task {
         do! Task.Delay 20
         let! begun = scene.As("operator", "POST", "/api/v1/reconciliation/runs", body)
@@ -49,7 +49,7 @@ let private findings (answer: Answer) = [
 
 let private dropAll (scene: Scene) = scene.World.Courier.Add(DeliveryRule("*", Delivery.Drop))
 
-let private settingsOf (scene: Scene) = [
+let settingsOf (scene: Scene) = [
     "DATABASE_URL", scene.ConnectionString
     "HYPERSWITCH_BASE_URL", scene.HyperswitchUrl
     "HYPERSWITCH_API_KEY", "snd_test_key_for_hyperswitch"

@@ -11,7 +11,7 @@ open Veza.Host.Tests.Scene
 open Veza.Sandbox.Control
 open Veza.Sandbox.Hyperswitch
 
-let private offered (scene: Scene) =
+let offered (scene: Scene) =
     task {
         let! order = scene.Order()
         let! payment = scene.OfferPayment order
@@ -19,7 +19,7 @@ let private offered (scene: Scene) =
     }
 
 /// Declined first, then cancelled, then paid after all.
-let private paidLate (scene: Scene) =
+let paidLate (scene: Scene) =
     task {
         let! order, payment = offered scene
         scene.World.Hyperswitch.Confirm(payment, "4000000000000002") |> ignore

@@ -11,7 +11,7 @@ open Veza.Sandbox.Control
 
 let private payout (scene: Scene) (id: string) = scene.As("read", "GET", $"/api/v1/payouts/{id}", "")
 
-let private payoutIs (scene: Scene) id what holds =
+let payoutIs (scene: Scene) id what holds =
     scene.Until(
         $"the payout to be {what}",
         fun () ->
@@ -32,7 +32,7 @@ let private fieldsOf (answer: Answer) = [
 ]
 
 /// Whatever Stripe makes is not told: what Veza knows it must have asked for.
-let private silently = [ "EVENT_WALK_INTERVAL", "1h" ]
+let silently = [ "EVENT_WALK_INTERVAL", "1h" ]
 
 /// Asked for so often that Veza gives up: nothing has ever reached Stripe.
 let inDoubt (scene: Scene) =
@@ -54,7 +54,7 @@ let inDoubt (scene: Scene) =
     }
 
 /// At Stripe, as if it had been made for ours; how it ends is decided here.
-let private made (scene: Scene) (id: string) (amount: int64) =
+let made (scene: Scene) (id: string) (amount: int64) =
     scene.World.Payouts.ArrivesAfter <- Nullable()
     let form =
         dict [
@@ -83,7 +83,7 @@ let private alarms (scene: Scene) =
         return items "alarms" answer.Body |> List.map (text "alarm")
     }
 
-let private quarantined (scene: Scene) =
+let quarantined (scene: Scene) =
     task {
         let! order = scene.Order()
         let! payment = scene.OfferPayment order
