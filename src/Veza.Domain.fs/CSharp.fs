@@ -404,6 +404,9 @@ type CSharp =
     static member Decide(deposit, rules, now, signal) = Decide.deposit rules now signal deposit
 
     [<Extension>]
+    static member IsConfirmedBy(deposit, meaning, amount) = Deposit.isConfirmedBy meaning amount deposit
+
+    [<Extension>]
     static member Duty(deposit) = Deposit.duty deposit
 
     [<Extension>]

@@ -322,6 +322,13 @@ module Deposit =
             | Cleared _ -> deposit.status
         { deposit with status = status }
 
+    /// A refund's name is used once: what became of an earlier one says nothing of the next.
+    let rec private underANewName (deposit: Deposit) =
+        if deposit.withdrawals |> List.exists (fun known -> known.Name = deposit.OwnRefund.Value) then
+            underANewName { deposit with refused = deposit.refused + 1 }
+        else
+            deposit
+
     /// Every status meets every signal.
     let apply rules (now: DateTimeOffset) signal (deposit: Deposit) =
         let becomes status = Advanced { deposit with status = status }
@@ -369,9 +376,9 @@ module Deposit =
         | ToConfirm(stray, _), PaymentConfirmed ->
             let amount = left deposit - claimed deposit
             if amount > 0L then
-                becomes (
-                    Returning(stray, { SentAt = now; Sends = 1; DueAt = now + rules.SweepAfter }, amount)
-                )
+                let inquiry: Inquiry = { SentAt = now; Sends = 1; DueAt = now + rules.SweepAfter }
+                let sent = underANewName deposit
+                Advanced { sent with status = Returning(stray, inquiry, amount) }
             else
                 // Somebody's refund of it is on its way.
                 becomes (ToConfirm(stray, now + rules.SweepAfter))
@@ -394,6 +401,19 @@ module Deposit =
         | (Earned | Cleared _ | Adopted), ReturnRequested -> Refused NothingHeld
         | (Earned | Cleared _ | Adopted),
           (PaymentConfirmed | ReturnSentAgain | ReturnRefused _ | ProviderSilent) -> Unchanged
+
+    /// Whether the provider's word says that all of it is there, to be given back.
+    let isConfirmedBy meaning amount (deposit: Deposit) =
+        match meaning with
+        | PaidInFull
+        | PaidInPart -> amount = deposit.amount.Minor
+        | AwaitsBuyer
+        | BeingProcessed
+        | NothingPaid
+        | PaidAndVoided
+        | Uncaptured
+        | UnderReview
+        | UnknownWord -> false
 
     /// What a worker does with it. Asking comes first.
     let duty (deposit: Deposit) =

@@ -66,6 +66,7 @@ static class Composition
         TransfersApi.Map(app);
         ReadingApi.Map(app);
         PayoutsApi.Map(app);
+        DepositsApi.Map(app);
         DisputesApi.Map(app);
         SubscriptionsApi.Map(app);
         WebhookEventsApi.Map(app);
@@ -195,6 +196,7 @@ static class Composition
         services.AddSingleton<TransferDesk>();
         services.AddSingleton<PayoutDesk>();
         services.AddSingleton<DisputeDesk>();
+        services.AddSingleton<RefundCalls>();
         services.AddSingleton<DepositDesk>();
         services.AddSingleton<SubscriptionDesk>();
         services.AddSingleton<TransferComparison>();

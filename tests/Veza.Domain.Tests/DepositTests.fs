@@ -130,6 +130,37 @@ let periods =
 [<Tests>]
 let strays =
     testList "payments that belong to nothing" [
+        test "what was captured in part is given back on an operator's word, each time under another name" {
+            let hears signal deposit =
+                match Deposit.apply refundRules now signal deposit with
+                | Advanced next -> next
+                | Unchanged
+                | Refused _ -> failtest $"nothing came of {signal}"
+            let returning deposit = deposit |> hears ReturnRequested |> hears PaymentConfirmed
+            let taken (deposit: Deposit) amount =
+                let withdrawal = {
+                    Name = deposit.OwnRefund.Value
+                    Amount = amount
+                    By = ByRefund RefundStand.Taken
+                }
+                deposit |> hears (WithdrawalSeen(withdrawal, ByAnswer))
+            let order = OrderId(guid 7)
+            let amount = { Minor = 6000L; Currency = euro }
+            let held = Deposit.hold now "pay_1" (OfOrder order) amount CapturedInPart
+            for meaning, isThere in [ PaidInPart, true; PaidInFull, true; Uncaptured, false ] do
+                Expect.equal (Deposit.isConfirmedBy meaning 6000L held) isThere $"{meaning}"
+            Expect.isFalse
+                (Deposit.isConfirmedBy PaidInPart 9000L held)
+                "more has come in: that is booked first"
+            let first = returning held
+            let cleared = taken first 6000L
+            Expect.isTrue cleared.Status.IsCleared ""
+            let again = cleared |> hears (AmountCaptured 9000L)
+            Expect.isTrue again.Status.IsHeld "the rest of it came in"
+            let second = returning again
+            Expect.notEqual second.OwnRefund first.OwnRefund "the first one's name says nothing of the rest"
+            Expect.isTrue (taken second 3000L).Status.IsCleared ""
+        }
         test "of an ended subscription are given back" {
             let canceled = subscribed |> hears now SubscriptionSignal.CancelRequested
             let deposit, _ = settled (says PaidInFull (factOf first 900L) first canceled None)

@@ -166,9 +166,10 @@ let private suspense = [
     walk Alarm.MoneyInSuspense "It is to go back to the buyer" [] (fun scene _ ->
         task {
             let! _, payment = inPart scene "partially_captured"
+            let! deposit = scene.Scalar<Guid> $"select id from deposits where payment_id = '{payment}'"
             return {
                 situation with
-                    Elsewhere = [ "at Hyperswitch: refund the payment", byHand scene payment 6000L ]
+                    Variables = [ "DEPOSIT", string deposit ]
                     Over =
                         fun () ->
                             task {

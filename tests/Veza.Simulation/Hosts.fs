@@ -77,6 +77,7 @@ and Host(id: int, world: World) =
                 BaseAddress = Uri "http://hyperswitch/"
             )
         HyperswitchClient(http, null)
+    let calls = RefundCalls hyperswitch
     let orders = OrderDesk(decider)
     let payments =
         PaymentDesk(
@@ -96,6 +97,7 @@ and Host(id: int, world: World) =
             istore,
             decider,
             hyperswitch,
+            calls,
             observations,
             leases,
             wakes,
@@ -120,7 +122,9 @@ and Host(id: int, world: World) =
             istore,
             decider,
             hyperswitch,
+            calls,
             observations,
+            leases,
             clock,
             NullLogger<DepositDesk>.Instance
         )

@@ -129,6 +129,10 @@ type MemoryStore(host: int, scheduler: Scheduler, tables: Tables, lostCommits: i
                         let struct (row, version) = tables.Refunds[Guid.Parse claim.Id]
                         if version = claim.Version && isEarlier row.DueAt then
                             tables.Refunds[row.Id] <- struct ({ row with DueAt = Nullable until }, version)
+                    | Leased.Deposit ->
+                        let struct (row, version) = tables.Deposits[Guid.Parse claim.Id]
+                        if version = claim.Version && isEarlier row.DueAt then
+                            tables.Deposits[row.Id] <- struct ({ row with DueAt = Nullable until }, version)
                     | Leased.Dispute ->
                         let struct (row, version) = tables.Disputes[Guid.Parse claim.Id]
                         if version = claim.Version && isEarlier row.DueAt then

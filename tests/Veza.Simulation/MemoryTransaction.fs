@@ -202,6 +202,14 @@ type Transaction(host: int, scheduler: Scheduler, tables: Tables, lostCommits: i
                 return Dictionary(dict [ for id in ids -> id, tables.Subscription id ])
             }
 
+        member transaction.Deposits(ids, _) =
+            task {
+                do! pass "reads deposits by id"
+                let known = ids |> Seq.filter tables.Deposits.ContainsKey |> Seq.sort |> List.ofSeq
+                do! transaction.LockAll [ for id in known -> $"deposit {id}" ]
+                return Dictionary(dict [ for id in known -> id, tables.Deposit id ])
+            }
+
         member transaction.DepositsOf(payments, _) =
             task {
                 do! pass "reads deposits"

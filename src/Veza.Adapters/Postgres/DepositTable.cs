@@ -14,43 +14,58 @@ static class DepositTable
         d.return_amount, d.due_at, d.trouble_code, d.trouble_message, d.version
         """;
 
+    public static async Task<Dictionary<Guid, Versioned<Deposit>>> Load(
+        Session session,
+        IReadOnlyCollection<Guid> ids,
+        CancellationToken cancellation
+    ) =>
+        (await Load(session, "id = any($1)", Reading.Uuids(ids), cancellation)).ToDictionary(deposit =>
+            deposit.Value.Id.Value
+        );
+
     public static async Task<Dictionary<string, Versioned<Deposit>>> LoadOf(
         Session session,
         IReadOnlyCollection<string> paymentIds,
         CancellationToken cancellation
+    ) =>
+        (await Load(session, "payment_id = any($1)", Reading.Texts(paymentIds), cancellation)).ToDictionary(
+            deposit => deposit.Value.Payment
+        );
+
+    static async Task<List<Versioned<Deposit>>> Load(
+        Session session,
+        string where,
+        NpgsqlParameter parameter,
+        CancellationToken cancellation
     )
     {
         await using var command = session.Command(
-            $"select {Columns} from deposits d where payment_id = any($1) order by id for update"
+            $"select {Columns} from deposits d where {where} order by id for update"
         );
-        command.Parameters.Add(Reading.Texts(paymentIds));
+        command.Parameters.Add(parameter);
         await using var reader = await command.ExecuteReaderAsync(cancellation);
-        return (await reader.All(From, cancellation)).ToDictionary(deposit => deposit.Value.Payment);
+        return await reader.All(From, cancellation);
     }
 
     /// <summary>Those to be given back or asked about, taken for the length of a lease.</summary>
-    public static async Task<List<Versioned<Deposit>>> Claim(
+    public static Task<List<Versioned<Deposit>>> Claim(
         NpgsqlDataSource database,
         int most,
         DateTimeOffset now,
         TimeSpan lease,
         CancellationToken cancellation
-    )
-    {
-        await using var command = database.CreateCommand(
-            $"""
-            update deposits d set due_at = $2, version = d.version + 1
-            where id = any(array(
-                select id from deposits where due_at <= $1 order by due_at limit $3 for update skip locked))
-            returning {Columns}
-            """
+    ) =>
+        Leases.Take(
+            database,
+            "deposits as d",
+            "status in ('to_confirm', 'returning')",
+            Columns,
+            From,
+            most,
+            now,
+            lease,
+            cancellation
         );
-        command.Parameters.Add(Reading.At(now));
-        command.Parameters.Add(Reading.At(now + lease));
-        command.Parameters.AddWithValue(most);
-        await using var reader = await command.ExecuteReaderAsync(cancellation);
-        return await reader.All(From, cancellation);
-    }
 
     public static void Write(NpgsqlBatch batch, Guard guard, Changes changes, DateTimeOffset now)
     {

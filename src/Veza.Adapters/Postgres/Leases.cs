@@ -3,9 +3,39 @@ using Veza.Adapters.Storage;
 
 namespace Veza.Adapters.Postgres;
 
-/// <summary>Moves the time on at which something that a host has in hand is due for others.</summary>
+/// <summary>Takes what is due, and moves the time on at which what a host has in hand is due for others.</summary>
 static class Leases
 {
+    /// <summary>The rows whose time has come, each taken by one host for the length of a lease.</summary>
+    /// <param name="where">Which of the table's rows are ever due.</param>
+    public static async Task<List<T>> Take<T>(
+        NpgsqlDataSource database,
+        string table,
+        string where,
+        string columns,
+        Func<NpgsqlDataReader, T> read,
+        int most,
+        DateTimeOffset now,
+        TimeSpan lease,
+        CancellationToken cancellation
+    )
+    {
+        await using var command = database.CreateCommand(
+            $"""
+            update {table} set due_at = $2, version = version + 1
+            where id = any(array(
+                select id from {table} where {where} and due_at <= $1
+                order by due_at limit $3 for update skip locked))
+            returning {columns}
+            """
+        );
+        command.Parameters.Add(Reading.At(now));
+        command.Parameters.Add(Reading.At(now + lease));
+        command.Parameters.AddWithValue(most);
+        await using var reader = await command.ExecuteReaderAsync(cancellation);
+        return await reader.All(read, cancellation);
+    }
+
     /// <summary>
     /// Never back, and only for what is still as it was taken. A row that somebody is writing is left alone: it is being
     /// finished.
@@ -37,6 +67,7 @@ static class Leases
             Leased.Transfer => ("seller_transfers", "row.id = c.id::uuid and row.version = c.version"),
             Leased.Payout => ("payouts", "row.id = c.id::uuid and row.version = c.version"),
             Leased.Refund => ("refunds", "row.id = c.id::uuid and row.version = c.version"),
+            Leased.Deposit => ("deposits", "row.id = c.id::uuid and row.version = c.version"),
             Leased.Dispute => ("disputes", "row.id = c.id::uuid and row.version = c.version"),
             Leased.Payment => ("payments", "row.order_id = c.id::uuid"),
             Leased.Event => ("webhook_events", "row.seq = c.id::bigint and row.state = 'asking'"),

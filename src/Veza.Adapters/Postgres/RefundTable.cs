@@ -33,29 +33,24 @@ static class RefundTable
     }
 
     /// <summary>Refunds that have heard nothing for too long, taken for the length of a lease.</summary>
-    public static async Task<List<Versioned<Refund>>> Claim(
+    public static Task<List<Versioned<Refund>>> Claim(
         NpgsqlDataSource database,
         int most,
         DateTimeOffset now,
         TimeSpan lease,
         CancellationToken cancellation
-    )
-    {
-        await using var command = database.CreateCommand(
-            $"""
-            update refunds set due_at = $2, version = version + 1
-            where id = any(array(
-                select id from refunds where status in ('pending', 'submitted') and due_at <= $1
-                order by due_at limit $3 for update skip locked))
-            returning {Columns}
-            """
+    ) =>
+        Leases.Take(
+            database,
+            "refunds",
+            "status in ('pending', 'submitted')",
+            Columns,
+            From,
+            most,
+            now,
+            lease,
+            cancellation
         );
-        command.Parameters.Add(Reading.At(now));
-        command.Parameters.Add(Reading.At(now + lease));
-        command.Parameters.AddWithValue(most);
-        await using var reader = await command.ExecuteReaderAsync(cancellation);
-        return await reader.All(From, cancellation);
-    }
 
     internal static void Write(NpgsqlBatch batch, Guard guard, Changes changes, DateTimeOffset now)
     {

@@ -116,6 +116,11 @@ sealed class Session : ITransaction
         CancellationToken cancellation
     ) => SubscriptionTable.Load(this, ids, cancellation);
 
+    public Task<Dictionary<Guid, Versioned<Deposit>>> Deposits(
+        IReadOnlyCollection<Guid> ids,
+        CancellationToken cancellation
+    ) => DepositTable.Load(this, ids, cancellation);
+
     public Task<Dictionary<string, Versioned<Deposit>>> DepositsOf(
         IReadOnlyCollection<string> paymentIds,
         CancellationToken cancellation

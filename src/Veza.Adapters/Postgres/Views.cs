@@ -254,6 +254,32 @@ public sealed class Views(NpgsqlDataSource database)
             cancellation
         );
 
+    public Task<string?> FindDeposit(Guid id, CancellationToken cancellation) =>
+        One(
+            $"""
+            select json_build_object({Shapes.Deposit}, 'history', {Shapes.HistoryOf("d.id")})::text
+            from deposits d where d.id = $1
+            """,
+            id,
+            cancellation
+        );
+
+    /// <summary>Newest first by when they came in: their ids follow from their payments' and tell no time.</summary>
+    public Task<Page> ListDeposits(string? status, Guid? after, int limit, CancellationToken cancellation) =>
+        Many(
+            $"select d.id, json_build_object({Shapes.Deposit})::text from deposits d",
+            [
+                ("d.status = $", Reading.Text(status)),
+                (
+                    "(d.created_at, d.id) < (select c.created_at, c.id from deposits c where c.id = $)",
+                    Reading.Uuid(after)
+                ),
+            ],
+            "d.created_at desc, d.id",
+            limit,
+            cancellation
+        );
+
     public Task<string?> FindSubscription(Guid id, CancellationToken cancellation) =>
         One(
             $"select json_build_object({Shapes.Subscription})::text from subscriptions s where s.id = $1",

@@ -212,6 +212,11 @@ public interface ITransaction : IAsyncDisposable
         CancellationToken cancellation
     );
 
+    Task<Dictionary<Guid, Versioned<Deposit>>> Deposits(
+        IReadOnlyCollection<Guid> ids,
+        CancellationToken cancellation
+    );
+
     /// <summary>By Hyperswitch's names for their payments.</summary>
     Task<Dictionary<string, Versioned<Deposit>>> DepositsOf(
         IReadOnlyCollection<string> paymentIds,

@@ -6,6 +6,7 @@ public enum Leased
     Transfer,
     Payout,
     Refund,
+    Deposit,
     Dispute,
     Payment,
     Event,

@@ -50,14 +50,15 @@ static class Statuses
 
     public static readonly IReadOnlyList<string> Dispute = ["open", "won", "lost"];
 
+    /// <summary>Of money outside of orders' books.</summary>
     public static readonly IReadOnlyList<string> Deposit =
     [
-        "to_confirm",
-        "adopted",
         "earned",
-        "cleared",
-        "returning",
         "held",
+        "to_confirm",
+        "returning",
+        "cleared",
+        "adopted",
     ];
 
     /// <summary>Such as <c>transfer.reversed</c>, each thing's own <c>transfer.*</c>, and <c>*</c> for all.</summary>

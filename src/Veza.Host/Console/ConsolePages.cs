@@ -61,6 +61,7 @@ static class ConsolePages
         ConsoleSignIn.Map(app);
         TransferPages.Map(app);
         DisputePages.Map(app);
+        DepositPages.Map(app);
         ReconciliationPages.Map(app);
         WebhookPages.Map(app);
         app.MapGet("/console/assets/{name}", Asset);

@@ -19,6 +19,7 @@ sealed record Notice(string Text, string Tone)
         ),
         ["dismissed"] = new("You have closed the webhook.", "good"),
         ["resolved"] = new("You have marked the difference as resolved.", "good"),
+        ["return_requested"] = new("You have asked to give the money back. See how it stands now.", "good"),
         ["overtaken"] = new(
             "Nothing was done: it has changed since you opened the page. What you see now is how it stands.",
             "warn"

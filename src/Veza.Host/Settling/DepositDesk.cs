@@ -1,9 +1,22 @@
+using Veza.Adapters;
 using Veza.Adapters.Hyperswitch;
 using Veza.Adapters.Storage;
 using Veza.Domain;
 using Veza.Domain.Deposits;
+using Veza.Host.Workers;
 
 namespace Veza.Host.Settling;
+
+/// <summary>What became of an operator's word on a deposit.</summary>
+abstract record DepositTold
+{
+    public sealed record Done : DepositTold;
+
+    /// <summary>Nothing of it is held, or a refund of it is on its way.</summary>
+    public sealed record Refused(string DepositStatus) : DepositTold;
+
+    public sealed record NoSuchDeposit : DepositTold;
+}
 
 /// <summary>
 /// Gives back what belongs to nothing: once Hyperswitch, asked, confirms that it has the money, by one refund whose name
@@ -14,7 +27,9 @@ sealed partial class DepositDesk(
     IStore store,
     Decider decider,
     HyperswitchClient hyperswitch,
+    RefundCalls calls,
     ObservationDesk observations,
+    LeaseKeeper leases,
     TimeProvider clock,
     ILogger<DepositDesk> log
 )
@@ -25,17 +40,63 @@ sealed partial class DepositDesk(
     public async Task<bool> MoveDue(CancellationToken cancellation)
     {
         var due = await store.ClaimDeposits(Most, clock.GetUtcNow(), settings.LeaseTerm, cancellation);
-        await Task.WhenAll(due.Select(deposit => Move(deposit.Value, cancellation)));
+        await Task.WhenAll(due.Select(deposit => Move(deposit, cancellation)));
         return due.Count == Most;
     }
 
-    Task Move(Deposit deposit, CancellationToken cancellation) =>
-        deposit.Duty() is { Value: var duty }
-            ? duty.Match(
-                confirmPayment: () => Confirm(deposit, cancellation),
-                askAboutReturn: () => AskAboutReturn(deposit, cancellation)
-            )
-            : Task.CompletedTask;
+    /// <summary>
+    /// An operator wants it given back: that is written down first. Then Hyperswitch is asked and called at once; what
+    /// stays open is the sweep's.
+    /// </summary>
+    public async Task<DepositTold> GiveBack(
+        Guid id,
+        string actor,
+        string note,
+        CancellationToken cancellation
+    )
+    {
+        var (told, asked) = await decider.Transact(
+            work => Request(work, id, new Cause(actor, Detail: note)),
+            cancellation
+        );
+        if (asked is not null)
+        {
+            // From here on the caller's disconnect changes nothing.
+            await Move(asked, CancellationToken.None);
+        }
+
+        return told;
+    }
+
+    async Task<(DepositTold Told, Versioned<Deposit>? Asked)> Request(UnitOfWork work, Guid id, Cause cause)
+    {
+        if (await work.Deposit(id) is not { } known)
+        {
+            return (new DepositTold.NoSuchDeposit(), null);
+        }
+
+        var version = work.Changes.Deposits.VersionOf(id);
+        var outcome = known.Decide(settings.RefundRules, work.Now, DepositSignal.ReturnRequested);
+        work.Add(outcome, cause);
+        return outcome.Match<Decision<Deposit>, DepositRefusal, (DepositTold, Versioned<Deposit>?)>(
+            advanced: decision =>
+                (new DepositTold.Done(), new Versioned<Deposit>(decision.Next, version + 1)),
+            unchanged: () => (new DepositTold.Done(), new Versioned<Deposit>(known, version)),
+            refused: _ => (new DepositTold.Refused(known.Status.Word()), null)
+        );
+    }
+
+    async Task Move(Versioned<Deposit> deposit, CancellationToken cancellation)
+    {
+        using var held = leases.Hold(Leased.Deposit, deposit.Value.Id.Value, deposit.Version);
+        if (deposit.Value.Duty() is { Value: var duty })
+        {
+            await duty.Match(
+                confirmPayment: () => Confirm(deposit.Value, cancellation),
+                askAboutReturn: () => AskAboutReturn(deposit.Value, cancellation)
+            );
+        }
+    }
 
     /// <summary>A webhook is a hint where money would move: what Hyperswitch says now decides.</summary>
     async Task Confirm(Deposit deposit, CancellationToken cancellation)
@@ -48,7 +109,7 @@ sealed partial class DepositDesk(
             return;
         }
 
-        if (!seen.HasSucceeded || seen.Amount != deposit.Amount.Minor)
+        if (!deposit.IsConfirmedBy(seen.Meaning, seen.Amount))
         {
             LogNotConfirmed(deposit.Payment, seen.Status);
             await observations.Settle(new Observation.OfPayment(seen, cause), CancellationToken.None);
@@ -58,74 +119,61 @@ sealed partial class DepositDesk(
 
         if (await Tell(deposit, DepositSignal.PaymentConfirmed, cause) is { } sent)
         {
-            await Send(sent);
+            await Hear(sent, await Send(sent), "worker");
         }
     }
 
-    /// <summary>Asking comes first; only what Hyperswitch has proven not to know may be sent again.</summary>
     async Task AskAboutReturn(Deposit deposit, CancellationToken cancellation)
     {
-        var answered = await hyperswitch.GetRefund(deposit.OwnRefund, cancellation);
-        var cause = new Cause("sweep", answered.RequestId);
-        if (answered.Answer is Answer<ProviderRefund>.Accepted { Receipt: var told })
-        {
-            await Observe(told, cause);
-            await Tell(deposit, DepositSignal.ProviderSilent, cause);
-        }
-        else if (
-            answered.Answer.IsMissing && deposit.IsToBeSentAgain(settings.RefundRules, clock.GetUtcNow())
-        )
-        {
-            if (await Tell(deposit, DepositSignal.ReturnSentAgain, Cause.Worker) is { } sent)
+        var actor = "sweep";
+        var answered = await calls.Ask(
+            deposit.OwnRefund,
+            deposit.IsToBeSentAgain(settings.RefundRules, clock.GetUtcNow()),
+            async () =>
             {
-                await Send(sent);
-            }
-        }
-        else
-        {
-            await Tell(deposit, DepositSignal.ProviderSilent, cause);
-        }
+                actor = "worker";
+                return await Tell(deposit, DepositSignal.ReturnSentAgain, Cause.Worker) is { } sent
+                    ? await Send(sent)
+                    : null;
+            },
+            cancellation
+        );
+        await Hear(deposit, answered, actor);
     }
 
-    async Task Send(Deposit deposit)
+    async Task<Answered<ProviderRefund>> Send(Deposit deposit)
     {
-        if (deposit.Status is not DepositStatus.Returning { Stray: var stray, Amount: var amount })
-        {
-            return;
-        }
-
+        var (stray, amount) = deposit.Status is DepositStatus.Returning { Stray: var why, Amount: var sum }
+            ? (why, sum)
+            : throw new InvalidOperationException($"Deposit {deposit.Id.Value} is not being given back.");
         var answered = await hyperswitch.CreateReturn(
             deposit,
             amount,
             DepositWords.stray(stray),
             CancellationToken.None
         );
-        var cause = new Cause("worker", answered.RequestId);
-        if (answered.Answer is Answer<ProviderRefund>.Accepted { Receipt: var told })
+        return await calls.Decided(deposit.OwnRefund, answered);
+    }
+
+    async Task Hear(Deposit deposit, Answered<ProviderRefund> answered, string actor)
+    {
+        var cause = new Cause(actor, answered.RequestId);
+        switch (answered.Answer)
         {
-            await Observe(told, cause);
-            return;
+            case Answer<ProviderRefund>.Accepted { Receipt: var told }:
+                await Observe(told, cause);
+                break;
+            case Answer<ProviderRefund>.Denied { Refusal: var why }:
+                LogRefused(deposit.Payment, why.Code, why.Message);
+                await Tell(deposit, DepositSignal.NewReturnRefused(why), cause);
+                return;
+            default:
+                LogInDoubt(deposit.Payment, answered.Answer);
+                break;
         }
 
-        if (!answered.Answer.IsDenied && !answered.Answer.IsDuplicate)
-        {
-            LogInDoubt(deposit.Payment, answered.Answer);
-            return;
-        }
-
-        // A refusal of what arrived before says nothing about the first one: its books decide.
-        var books = await hyperswitch.GetRefund(deposit.OwnRefund, CancellationToken.None);
-        if (books.Answer is Answer<ProviderRefund>.Accepted { Receipt: var known })
-        {
-            await Observe(known, cause);
-        }
-        else if (
-            books.Answer.IsMissing && answered.Answer is Answer<ProviderRefund>.Denied { Refusal: var why }
-        )
-        {
-            LogRefused(deposit.Payment, why.Code, why.Message);
-            await Tell(deposit, DepositSignal.NewReturnRefused(why), cause);
-        }
+        // It is asked about again, later each time, for as long as it is not decided.
+        await Tell(deposit, DepositSignal.ProviderSilent, cause);
     }
 
     Task<Conclusion> Observe(ProviderRefund told, Cause cause) =>

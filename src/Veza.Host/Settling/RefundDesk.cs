@@ -36,6 +36,7 @@ sealed partial class RefundDesk(
     IStore store,
     Decider decider,
     HyperswitchClient hyperswitch,
+    RefundCalls calls,
     ObservationDesk observations,
     LeaseKeeper leases,
     Wakes wakes,
@@ -67,7 +68,12 @@ sealed partial class RefundDesk(
         if (isNew)
         {
             // From here on the caller's disconnect changes nothing: the refund is on its way.
-            await Hear(refund, await hyperswitch.CreateRefund(refund, CancellationToken.None), actor);
+            var answered = await hyperswitch.CreateRefund(refund, CancellationToken.None);
+            await Hear(
+                refund,
+                answered.Answer.IsDuplicate ? await Decided(refund, answered) : answered,
+                actor
+            );
         }
 
         // A repeat only hears how the first one stands: Hyperswitch would answer a second send of a full refund
@@ -191,24 +197,27 @@ sealed partial class RefundDesk(
         await held.PutOff(clock.GetUtcNow() + settings.SweepAfter);
     }
 
-    /// <summary>Asking comes first; only what Hyperswitch has proven not to know may be sent again.</summary>
     async Task Ask(Refund refund, CancellationToken cancellation)
     {
-        var answered = await hyperswitch.GetRefund(ProviderRefundId.For(refund.Id), cancellation);
-        if (!answered.Answer.IsMissing || !refund.IsToBeSentAgain(settings.RefundRules, clock.GetUtcNow()))
-        {
-            await Hear(refund, answered, "sweep");
-            return;
-        }
-
-        await Tell(refund.Id, RefundSignal.SentAgain, Cause.Worker);
-        var again = await hyperswitch.CreateRefund(refund, CancellationToken.None);
-        // If it refuses now, the first one may have arrived after all: once more, its books decide.
-        var books = again.Answer.IsDenied
-            ? await hyperswitch.GetRefund(ProviderRefundId.For(refund.Id), CancellationToken.None)
-            : again;
-        await Hear(refund, books.Answer.IsMissing ? again : books, "worker");
+        var actor = "sweep";
+        var answered = await calls.Ask(
+            ProviderRefundId.For(refund.Id),
+            refund.IsToBeSentAgain(settings.RefundRules, clock.GetUtcNow()),
+            async () =>
+            {
+                actor = "worker";
+                await Tell(refund.Id, RefundSignal.SentAgain, Cause.Worker);
+                return await Decided(refund, await hyperswitch.CreateRefund(refund, CancellationToken.None));
+            },
+            cancellation
+        );
+        await Hear(refund, answered, actor);
     }
+
+    Task<Veza.Adapters.Answered<ProviderRefund>> Decided(
+        Refund refund,
+        Veza.Adapters.Answered<ProviderRefund> answered
+    ) => calls.Decided(ProviderRefundId.For(refund.Id), answered);
 
     async Task Hear(Refund refund, Veza.Adapters.Answered<ProviderRefund> answered, string actor)
     {
@@ -220,17 +229,6 @@ sealed partial class RefundDesk(
                 break;
             case Answer<ProviderRefund>.Denied { Refusal: var refusal }:
                 await Observe(Failed(refund, refusal), cause);
-                break;
-            case Answer<ProviderRefund>.Duplicate:
-                var books = await hyperswitch.GetRefund(
-                    ProviderRefundId.For(refund.Id),
-                    CancellationToken.None
-                );
-                await (
-                    books.Answer is Answer<ProviderRefund>.Accepted { Receipt: var known }
-                        ? (Task)Observe(known, cause)
-                        : Tell(refund.Id, RefundSignal.ProviderSilent, cause)
-                );
                 break;
             case { IsMissing: true }:
                 await Tell(refund.Id, RefundSignal.ProviderMissesIt, cause);

@@ -77,6 +77,16 @@ sealed class UnitOfWork(ITransaction session, DateTimeOffset now, CancellationTo
         return Changes.Subscriptions.Find(id);
     }
 
+    public async Task<Deposit?> Deposit(Guid id)
+    {
+        foreach (var (found, deposit) in await Session.Deposits([id], cancellation))
+        {
+            Changes.Deposits.Read(found, deposit);
+        }
+
+        return Changes.Deposits.Find(id);
+    }
+
     /// <summary>By Hyperswitch's name for its payment.</summary>
     public async Task<Deposit?> Deposit(string payment)
     {

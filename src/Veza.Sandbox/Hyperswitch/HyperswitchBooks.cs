@@ -204,7 +204,7 @@ public sealed partial class HyperswitchBooks(
                 return HyperswitchAnswer.Error(404, "HE_02", "Payment does not exist in our records");
             }
 
-            if (!payment.IsPaid)
+            if (payment.Status is not ("succeeded" or "partially_captured"))
             {
                 return HyperswitchAnswer.Error(
                     400,
