@@ -58,6 +58,10 @@ type Money = {
     Currency: Currency
 } with
 
+    /// Whether an amount that a provider names, in its own writing of the currency, is this one. The only comparison of the
+    /// two: an amount without its currency is none.
+    member money.Is(minor: int64, code: string) = money.Minor = minor && money.Currency.HasCode code
+
     /// In euros, exactly. For figures that people see; nothing is computed with it.
     member money.Major = decimal money.Minor / pown 10m money.Currency.Exponent
 

@@ -99,6 +99,8 @@ type Order = private {
     member order.Legs = order.legs
     member order.Status = order.status
     member order.Total = order.legs |> List.sumBy _.Gross
+    /// What its payment is asked for.
+    member order.Price: Money = { Minor = order.Total; Currency = order.currency }
     /// What may still be refunded.
     member order.Left = order.legs |> List.sumBy _.Left
     member order.Refunded = order.legs |> List.sumBy _.Refunded

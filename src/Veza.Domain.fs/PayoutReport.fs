@@ -11,10 +11,10 @@ module PayoutReport =
     let heard rules now report (payout: Payout) =
         if report.Account <> payout.Account.Value then
             Quarantined DestinationDiffers
-        elif report.Amount <> payout.Amount.Minor then
-            Quarantined AmountDiffers
         elif not (payout.Amount.Currency.HasCode report.Currency) then
             Quarantined CurrencyDiffers
+        elif not (payout.Amount.Is(report.Amount, report.Currency)) then
+            Quarantined AmountDiffers
         else
             let signal = PayoutReported report.Sight
             match Payout.apply rules now signal payout with

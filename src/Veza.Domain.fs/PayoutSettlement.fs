@@ -49,9 +49,7 @@ module PayoutSettlement =
         | Some EndedCanceled, (IsPending | IsInTransit | IsPaid | HasFailed _) -> false
 
     let private isOf (payout: Payout) report =
-        report.Account = payout.Account.Value
-        && report.Amount = payout.Amount.Minor
-        && payout.Amount.Currency.HasCode report.Currency
+        report.Account = payout.Account.Value && payout.Amount.Is(report.Amount, report.Currency)
 
     let private byHand says = Tell(SettledByHand says)
 

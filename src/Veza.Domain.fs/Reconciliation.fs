@@ -58,6 +58,10 @@ module Difference =
         Timing
     ]
 
+    /// Whether a finding is for somebody to look at: not mended, not settled by a person, and not likely to be well in a
+    /// moment. The database says the same (`ReconciliationRuns.Counts`).
+    let counts reason isHealed isAcknowledged = not isHealed && not isAcknowledged && reason <> word Timing
+
     let remedyWord remedy =
         match remedy with
         | TellTheFact -> "tell_the_fact"
@@ -96,6 +100,15 @@ module Compare =
     let private amountDiffers (ours: Money) (theirs: int64) code =
         differs AmountDiffers NeedsOperator (ours.Display()) (Money.Display(theirs, code))
 
+    /// Nothing if both are the same money; else whatever of the two differs.
+    let private moneyDiffers (ours: Money) (theirs: int64) code = [
+        if not (ours.Is(theirs, code)) then
+            if ours.Minor <> theirs then
+                yield! amountDiffers ours theirs code
+            if not (ours.Currency.HasCode code) then
+                yield! differs CurrencyDiffers NeedsOperator ours.Currency.Code code
+    ]
+
     let private stripeIdOf (transfer: Transfer) =
         match transfer.Status with
         | TransferStatus.Completed(Named id)
@@ -125,11 +138,6 @@ module Compare =
         | TransferStatus.Cancelled
         | WrittenOff _ -> false
 
-    /// What we know to be reversed at Stripe, by whomever.
-    let reversedHere (transfer: Transfer) =
-        let adopted = transfer.UnderWay |> Option.map _.Adopted |> Option.defaultValue 0L
-        transfer.Returned + transfer.Foreign + adopted
-
     let private statusOf (transfer: Transfer) = TransferWords.status transfer.Status
 
     /// One of ours and the transfer at Stripe that is, or says it is, the same.
@@ -144,14 +152,10 @@ module Compare =
             | Some known when known.Value <> id && theirs.AmountReversed >= theirs.Fact.Amount -> ()
             | Some known when known.Value <> id -> yield! differs Duplicate NeedsOperator known.Value id
             | Some _ ->
-                if theirs.Fact.Amount <> ours.Sendable then
-                    yield! amountDiffers (money ours.Sendable) theirs.Fact.Amount theirs.Fact.Currency
-                if not (ours.Amount.Currency.HasCode theirs.Fact.Currency) then
-                    yield!
-                        differs CurrencyDiffers NeedsOperator ours.Amount.Currency.Code theirs.Fact.Currency
+                yield! moneyDiffers ours.ToSend theirs.Fact.Amount theirs.Fact.Currency
                 if theirs.Fact.Destination <> ours.Account.Value then
                     yield! differs StatusDiffers NeedsOperator ours.Account.Value theirs.Fact.Destination
-                let known = reversedHere ours
+                let known = ours.ReversedAtStripe
                 if theirs.AmountReversed > known then
                     yield!
                         differs
@@ -164,9 +168,7 @@ module Compare =
                         differs MissingThere NeedsOperator (reversed known) (reversed theirs.AmountReversed)
             | None when theirs.TransferId = Some ours.Id ->
                 let isProven =
-                    theirs.Fact.Amount = ours.Sendable
-                    && ours.Amount.Currency.HasCode theirs.Fact.Currency
-                    && theirs.Fact.Destination = ours.Account.Value
+                    theirs.Fact |> TransferReport.carries ours.ToSend ours.Account.Value
                     && not ours.Status.IsCancelled
                 yield!
                     differs MissingHere (if isProven then TellTheFact else NeedsOperator) (statusOf ours) id
@@ -200,11 +202,7 @@ module Compare =
         let ours = line.Is
         unlessYoung (isYoung cutOff line) [
             if theirs.HasSucceeded || isPaid ours then
-                if theirs.Fact.Amount <> ours.Total then
-                    let total = { Minor = ours.Total; Currency = ours.Currency }
-                    yield! amountDiffers total theirs.Fact.Amount theirs.Fact.Currency
-                if not (ours.Currency.HasCode theirs.Fact.Currency) then
-                    yield! differs CurrencyDiffers NeedsOperator ours.Currency.Code theirs.Fact.Currency
+                yield! moneyDiffers ours.Price theirs.Fact.Amount theirs.Fact.Currency
             match theirs.HasSucceeded, isPaid ours with
             | true, true -> ()
             | false, false ->
@@ -226,11 +224,7 @@ module Compare =
         let meaning = ProviderWords.payment theirs.Status
         unlessYoung (isYoung cutOff line) [
             if meaning.IsPaidInFull || meaning.IsPaidInPart then
-                if theirs.Fact.Amount <> ours.Amount.Minor then
-                    yield! amountDiffers ours.Amount theirs.Fact.Amount theirs.Fact.Currency
-                if not (ours.Amount.Currency.HasCode theirs.Fact.Currency) then
-                    yield!
-                        differs CurrencyDiffers NeedsOperator ours.Amount.Currency.Code theirs.Fact.Currency
+                yield! moneyDiffers ours.Amount theirs.Fact.Amount theirs.Fact.Currency
             elif Deposit.left ours > 0L then
                 let remedy =
                     if meaning.IsPaidAndVoided then
@@ -281,10 +275,7 @@ module Compare =
         let ours = line.Is
         let words = Refund.statusWord ours.Status
         unlessYoung (isYoung cutOff line) [
-            if theirs.Amount <> ours.Amount.Minor then
-                yield! amountDiffers ours.Amount theirs.Amount theirs.Currency
-            if not (ours.Amount.Currency.HasCode theirs.Currency) then
-                yield! differs CurrencyDiffers NeedsOperator ours.Amount.Currency.Code theirs.Currency
+            yield! moneyDiffers ours.Amount theirs.Amount theirs.Currency
             match ours.Status, theirs.Says with
             | (RefundStatus.Pending _ | Submitted _), StillPending
             | RefundStatus.Succeeded, HasSucceeded
@@ -306,10 +297,7 @@ module Compare =
         let shown = PayoutWords.shown ours.Status
         let says = PayoutWords.signal (PayoutReported theirs.Sight)
         unlessYoung (isYoung cutOff line) [
-            if theirs.Amount <> ours.Amount.Minor then
-                yield! amountDiffers ours.Amount theirs.Amount theirs.Currency
-            if not (ours.Amount.Currency.HasCode theirs.Currency) then
-                yield! differs CurrencyDiffers NeedsOperator ours.Amount.Currency.Code theirs.Currency
+            yield! moneyDiffers ours.Amount theirs.Amount theirs.Currency
             if says <> $"payout_{shown}" then
                 yield! differs StatusDiffers TellTheFact shown says
         ]

@@ -27,6 +27,15 @@ type RefundReport = { Amount: int64; Currency: string; Payment: string; Says: Re
 
 /// Payments that stand outside of an order's books.
 module PaymentHolding =
+    /// Why a payment does not pay exactly this; none if it does.
+    let strayFrom (asked: Money) (fact: PaymentFact) =
+        if asked.Is(fact.Amount, fact.Currency) then
+            None
+        elif asked.Currency.HasCode fact.Currency then
+            Some WrongAmount
+        else
+            Some WrongCurrency
+
     let doubt stray =
         match stray with
         | LatePayment -> OrderNotPayable
@@ -72,12 +81,11 @@ module Settlement =
     let private mismatch (fact: PaymentFact) (order: Order) =
         if not (isNull fact.OrderNamed) && fact.OrderNamed <> order.Id.Value.ToString "D" then
             Some WrongOrder
-        elif not (order.Currency.HasCode fact.Currency) then
-            Some WrongCurrency
-        elif fact.Amount <> order.Total then
-            Some WrongAmount
         else
-            None
+            PaymentHolding.strayFrom order.Price fact
+
+    /// Whether Hyperswitch holds the payment at what was asked for.
+    let isAskedFor (order: Order) (fact: PaymentFact) = (PaymentHolding.strayFrom order.Price fact).IsNone
 
     let private granted (order: Order) = [
         for line in order.Lines ->
@@ -373,10 +381,10 @@ module Settlement =
         =
         if report.Payment <> (PaymentId.For refund.Order).Value then
             Quarantined PaymentDiffers
-        elif report.Amount <> refund.Amount.Minor then
-            Quarantined AmountDiffers
         elif not (refund.Amount.Currency.HasCode report.Currency) then
             Quarantined CurrencyDiffers
+        elif not (refund.Amount.Is(report.Amount, report.Currency)) then
+            Quarantined AmountDiffers
         elif source = ByWebhook && Refund.isToBeAsked report.Says refund then
             MustBeAsked
         else

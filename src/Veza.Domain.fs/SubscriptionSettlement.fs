@@ -8,13 +8,8 @@ open Veza.Domain.Refunds
 open Veza.Domain.Subscriptions
 
 module SubscriptionSettlement =
-    let private mismatch (fact: PaymentFact) (subscription: Subscription) =
-        if not (subscription.Plan.Price.Currency.HasCode fact.Currency) then
-            Some WrongCurrency
-        elif fact.Amount <> subscription.Plan.Price.Minor then
-            Some WrongAmount
-        else
-            None
+    let private mismatch fact (subscription: Subscription) =
+        PaymentHolding.strayFrom subscription.Plan.Price fact
 
     let private isEarned (deposit: Deposit option) = deposit |> Option.exists _.Status.IsEarned
 

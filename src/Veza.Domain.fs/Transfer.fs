@@ -199,6 +199,8 @@ type Transfer = private {
     /// What is, or was, to be sent.
     member transfer.Sendable = transfer.amount.Minor - transfer.Withheld
 
+    member transfer.ToSend = { transfer.amount with Minor = transfer.Sendable }
+
     /// What is being done now, if anything is.
     member transfer.Attempt =
         match transfer.status with
@@ -274,6 +276,55 @@ type Transfer = private {
             { taking.Claim with Amount = Taking.counts taking }
         yield! transfer.queue
     ]
+
+    /// What left for the seller, whether its id at Stripe is known or not.
+    member transfer.Sent =
+        match transfer.status with
+        | Completed _
+        | Reversed _
+        | ReversalPending _
+        | PermanentlyFailed(ReversingFailed _, _)
+        | WrittenOff(Some _) -> transfer.Sendable
+        | Pending _
+        | Failed _
+        | PermanentlyFailed(SendingFailed _, _)
+        | Cancelled
+        | WrittenOff None -> 0L
+
+    /// Of the claim under way, what somebody else had reversed before.
+    member private transfer.Adopted =
+        match transfer.UnderWay with
+        | Some taking -> taking.Adopted
+        | None -> 0L
+
+    /// What we know to be reversed at Stripe, by whomever.
+    member transfer.ReversedAtStripe = transfer.Returned + transfer.foreign + transfer.Adopted
+
+    /// What refunds account for and is not back yet.
+    member private transfer.StillToReverse =
+        let underWay =
+            match transfer.UnderWay with
+            | Some taking -> max 0L (Taking.counts taking - taking.Adopted)
+            | None -> 0L
+        underWay + List.sum [ for claim in transfer.queue -> claim.Amount ]
+
+    /// Whether what is still to be taken back cannot be: the seller's balance is empty, or Veza has given up.
+    member private transfer.IsIndebted =
+        match transfer.status with
+        | PermanentlyFailed _ -> true
+        | ReversalPending _ -> transfer.LacksFunds
+        | Pending _
+        | Failed _
+        | Completed _
+        | Reversed _
+        | Cancelled
+        | WrittenOff _ -> false
+
+    /// Still to be taken back, and Veza goes on trying.
+    member transfer.ReversalsPending = if transfer.IsIndebted then 0L else transfer.StillToReverse
+
+    /// Still to be taken back, and it cannot be for now or for good.
+    member transfer.Debt = if transfer.IsIndebted then transfer.StillToReverse else 0L
 
     /// All claims, by what refunds account for.
     member transfer.Claims =

@@ -30,6 +30,10 @@ module TransferReport =
         let left = sights |> List.filter (fun sight -> not (isTakenBack sight))
         [ for sight in (if left.IsEmpty then sights else left) -> sight.SeenId ]
 
+    /// Whether Stripe's transfer carries this much to this account.
+    let carries (amount: Money) (account: string) (fact: TransferFact) =
+        amount.Is(fact.Amount, fact.Currency) && fact.Destination = account
+
     /// The same fact as Stripe's answer to the request, judged against the frozen intent.
     let heard rules now fact (transfer: Transfer) =
         if not (transfer.Amount.Currency.HasCode fact.Currency) then
@@ -41,7 +45,8 @@ module TransferReport =
             match Transfer.apply rules now signal transfer with
             | Unchanged -> AlreadyKnown
             | Refused why -> Quarantined(doubtOf why)
-            | Advanced _ when fact.Amount <> transfer.Sendable -> Quarantined AmountDiffers
+            | Advanced _ when not (fact |> carries transfer.ToSend transfer.Account.Value) ->
+                Quarantined AmountDiffers
             | Advanced next -> Settled(Effect.ofTransfer now transfer signal next)
 
     /// What a look into the books of a transfer's reversals showed, under the key that it was looked into with

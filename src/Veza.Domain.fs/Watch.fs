@@ -46,6 +46,8 @@ type Watch = {
     Next: DateTimeOffset option
     /// Since when the alarm counts, which no try moves on; where none stands here, since it was made.
     Since: DateTimeOffset option
+    /// How long it may wait from then on before the alarm rings.
+    Patience: TimeSpan
     Alarm: Alarm
 }
 
@@ -116,7 +118,17 @@ module Watch =
         | Operator -> "operator"
 
     let private by owner alarm next since =
-        Some { Owner = owner; Next = Some next; Since = since; Alarm = alarm }
+        Some {
+            Owner = owner
+            Next = Some next
+            Since = since
+            Patience = Alarm.patience alarm
+            Alarm = alarm
+        }
+
+    /// Counted from when it was made.
+    let private bySweeper alarm next =
+        Some { Owner = Sweeper; Next = next; Since = None; Patience = Alarm.patience alarm; Alarm = alarm }
 
     let ofTransfer (transfer: Transfer) =
         let unless alarm missing = if transfer.LacksFunds then missing else alarm
@@ -147,7 +159,7 @@ module Watch =
     let ofOrder (order: Order) =
         match order.Status with
         | AwaitingPayment
-        | PaymentFailed -> Some { Owner = Sweeper; Next = None; Since = None; Alarm = PaymentUndecided }
+        | PaymentFailed -> bySweeper PaymentUndecided None
         | Created
         | OrderStatus.Completed
         | OrderStatus.Cancelled
@@ -172,17 +184,24 @@ module Watch =
         | SubscriptionStatus.Canceled _
         | Expired _ -> None
 
+    /// How long a payment that belongs to nothing may take to leave by itself.
+    let untilGivenBack = TimeSpan.FromDays 1.
+
+    let private leaving due =
+        by Sweeper MoneyInSuspense due None
+        |> Option.map (fun watch -> { watch with Patience = untilGivenBack })
+
     let ofDeposit (deposit: Deposit) =
         match deposit.Status with
         | Held(_, since, _) -> by Operator MoneyInSuspense since (Some since)
-        | ToConfirm(_, due) -> by Sweeper MoneyInSuspense due None
-        | Returning(_, inquiry, _) -> by Sweeper MoneyInSuspense inquiry.DueAt None
+        | ToConfirm(_, due) -> leaving due
+        | Returning(_, inquiry, _) -> leaving inquiry.DueAt
         | Earned
         | Cleared _
         | Adopted -> None
 
     let ofDispute (dispute: Dispute) =
         match dispute.Status with
-        | Open _ -> Some { Owner = Sweeper; Next = dispute.DueAt; Since = None; Alarm = DisputeUndecided }
+        | Open _ -> bySweeper DisputeUndecided dispute.DueAt
         | Won
         | Lost _ -> None

@@ -32,6 +32,11 @@ let money =
                 ] do
                 Expect.equal (Money.Display(minor, code)) words ""
         }
+        test "is what a provider names by its amount and its currency together, however it writes that" {
+            let money = { Minor = 5L; Currency = euro }
+            for minor, code, isIt in [ 5L, "EUR", true; 5L, "eur", true; 5L, "USD", false; 6L, "EUR", false ] do
+                Expect.equal (money.Is(minor, code)) isIt $"{minor} {code}"
+        }
         property "can be read back from its words, in every currency" (fun (minor: int64) ->
             Currency.all
             |> List.forall (fun currency ->

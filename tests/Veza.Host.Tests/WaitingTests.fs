@@ -12,8 +12,11 @@ open Npgsql
 open Veza.Adapters.Postgres
 open Veza.Adapters.Storage
 open Veza.Domain
+open Veza.Domain.Deposits
+open Veza.Domain.Disputes
 open Veza.Domain.Payouts
 open Veza.Domain.Refunds
+open Veza.Domain.Subscriptions
 open Veza.Domain.Transfers
 open Veza.Host.Tests.Scene
 open Veza.Sandbox.Control
@@ -134,6 +137,55 @@ let private payoutStates =
         "refused", take 5. >> hear 5. (PayoutAnswered(Denied(because OtherCause, false)))
     ]
 
+let private plan = { Code = "plan"; Price = { Minor = 100L; Currency = euro }; Interval = Month }
+let private charging = { Charging = policy; AskEvery = TimeSpan.FromHours 1. }
+
+/// Each step at so many days after the start.
+let private subscriptionStates =
+    let first = { Period = 1; Try = 0 }
+    let second = { Period = 2; Try = 0 }
+    let refused = because OtherCause
+    let paid = [ 0., ChargeSent; 0., PeriodPaid first ]
+    let pastDue = paid @ [ 40., ChargeSent ]
+    [
+        "never paid", []
+        "being paid for the first time", [ 0., ChargeSent; 3., SubscriptionSignal.ProviderSilent ]
+        "refused the first time", [ 0., ChargeSent; 1., PeriodFailed(first, refused) ]
+        "refused to the end",
+        [
+            0., ChargeSent
+            1., PeriodFailed(first, refused)
+            2., ChargeSent
+            3., PeriodFailed({ first with Try = 1 }, refused)
+        ]
+        "paid", paid
+        "past due", pastDue
+        "past due, and nobody can tell", pastDue @ [ 45., SubscriptionSignal.ProviderSilent ]
+        "past due, tried again", pastDue @ [ 41., PeriodFailed(second, refused); 44., ChargeSent ]
+        "cancelled", paid @ [ 2., CancelRequested ]
+    ]
+
+let private asking = { SweepAfter = TimeSpan.FromMinutes 2.; AbsentAfter = TimeSpan.FromMinutes 4. }
+
+/// Each step at so many minutes after the start.
+let private depositStates =
+    let leaving = [ 5., PaymentConfirmed ]
+    let taken = WithdrawalSeen({ Name = "re"; Amount = 100_00L; By = ByRefund Taken }, ByAnswer)
+    [
+        "earned", None, []
+        "of another amount", Some WrongAmount, []
+        "late", Some LatePayment, []
+        "late, and nobody confirms it", Some LatePayment, [ 5., DepositSignal.ProviderSilent ]
+        "on its way back", Some LatePayment, leaving
+        "on its way back, and nobody can tell",
+        Some LatePayment,
+        leaving @ [ 60., DepositSignal.ProviderSilent ]
+        "not taken back", Some SecondPayment, leaving @ [ 60., ReturnRefused(because OtherCause) ]
+        "to be given back as an operator says", Some WrongCurrency, [ 60., ReturnRequested ]
+        "given back", Some WrongAmount, [ 60., taken ]
+        "taken by its order", Some LatePayment, [ 60., OrderTookIt ]
+    ]
+
 /// A clock that stands.
 let private at (time: DateTimeOffset) = {
     new TimeProvider() with
@@ -165,7 +217,7 @@ let private ringsAs scene what (watch: Watch option) example made =
             Expect.isEmpty ringing $"{what}: nothing to tell anybody"
         | Some watch ->
             let since = watch.Since |> Option.defaultValue made
-            let over = since + Alarm.patience watch.Alarm
+            let over = since + watch.Patience
             let! before = raised scene (over.AddSeconds -1.)
             Expect.isEmpty before $"{what}: not yet"
             let! ringing = raised scene (over.AddSeconds 1.)
@@ -321,48 +373,88 @@ let tests =
                         do! ringsAs scene what (Watch.ofRefund refund) (string id) start
                         do! scene.Execute "delete from refunds"
                 })
-            play
-                "subscriptions: past due, never paid, and paid for a time that is long over"
-                off
-                (fun scene ->
-                    task {
-                        let insert status due pastDue =
-                            let paid =
-                                match status with
-                                | "active" -> $"1, 0, {due}"
-                                | "past_due" -> $"1, 0, {pastDue}"
-                                | _ -> "null, null, null"
-                            scene.Execute
-                                $"insert into subscriptions (id, subscriber_id, plan_code, amount, currency, interval, since,
-                                status, period, retries, is_open, due_at, past_due_since, paid_period, paid_try, paid_until,
-                                created_at, updated_at)
-                            values ('{Guid.CreateVersion7()}', 'buyer', 'plan', 100, 'EUR', 'month', '{start:u}',
-                                '{status}', 0, 0, false, {due}, {pastDue}, {paid}, '{start:u}', now())"
-                        let day (days: int) = $"'{start.AddDays days:u}'"
-                        for what, status, due, pastDue, since in
-                            [
-                                // Each try moves the next one on; none of them moves the alarm.
-                                "never paid", "pending_payment", day 300, "null", Some 0
-                                "paid until then", "active", day 30, "null", Some 30
-                                "past due", "past_due", day 300, day 31, Some 31
-                                "over", "expired", "null", "null", None
-                            ] do
-                            do! insert status due pastDue
-                            match since with
-                            | None ->
-                                let! ringing = raised scene (start.AddYears 1)
-                                Expect.isEmpty ringing what
-                            | Some days ->
-                                let over = start.AddDays(days) + Alarm.patience SubscriptionUnpaid
-                                let! before = raised scene (over.AddSeconds -1.)
-                                Expect.isEmpty before $"{what}: not yet"
-                                let! ringing = raised scene (over.AddSeconds 1.)
-                                Expect.equal
-                                    [ for word, _, _ in ringing -> word ]
-                                    [ "subscription_unpaid" ]
-                                    what
-                            do! scene.Execute "delete from subscriptions"
-                    })
+            play "subscriptions, in every state" off (fun scene ->
+                task {
+                    for what, signals in subscriptionStates do
+                        let id = Guid.CreateVersion7()
+                        let begun = Subscription.subscribe (SubscriptionId id) "buyer" plan start
+                        let subscription =
+                            (begun, signals)
+                            ||> List.fold (fun subscription (days: float, signal) ->
+                                match
+                                    Subscription.apply charging (start.AddDays days) signal subscription
+                                with
+                                | Advanced next -> next
+                                | other -> failtest $"{what}: {other}")
+                        do! store scene (fun changes -> changes.Subscriptions.Become(id, begun) |> ignore)
+                        do!
+                            store scene (fun changes ->
+                                changes.Subscriptions.Read(id, Versioned<Subscription>(begun, 1))
+                                changes.Subscriptions.Become(id, subscription) |> ignore)
+                        do! ringsAs scene what (Watch.ofSubscription subscription) (string id) start
+                        do! scene.Execute "delete from subscriptions"
+                })
+            play "payments outside of an order's books, in every state" off (fun scene ->
+                task {
+                    let! order = scene.Order()
+                    let order = OrderId(Guid order)
+                    let payment = (PaymentId.For order).Value
+                    let amount = { Minor = 100_00L; Currency = euro }
+                    for what, stray, signals in depositStates do
+                        let came =
+                            match stray with
+                            | None -> Deposit.earn payment (OfOrder order) amount
+                            | Some stray -> Deposit.hold start payment (OfOrder order) amount stray
+                        let deposit =
+                            (came, signals)
+                            ||> List.fold (fun deposit (minutes: float, signal) ->
+                                match Deposit.apply asking (start.AddMinutes minutes) signal deposit with
+                                | Advanced next -> next
+                                | other -> failtest $"{what}: {other}")
+                        let id = came.Id.Value
+                        do! store scene (fun changes -> changes.Deposits.Become(id, came) |> ignore)
+                        do!
+                            store scene (fun changes ->
+                                changes.Deposits.Read(id, Versioned<Deposit>(came, 1))
+                                changes.Deposits.Become(id, deposit) |> ignore)
+                        do! ringsAs scene what (Watch.ofDeposit deposit) payment start
+                        do! scene.Execute "delete from deposits"
+                })
+            play "disputes, in every state" off (fun scene ->
+                task {
+                    let! order = scene.Order()
+                    let order = OrderId(Guid order)
+                    let rules = { AskEvery = TimeSpan.FromHours 1.; AskAfterwards = TimeSpan.FromDays 100. }
+                    let report ruling = {
+                        Fact = { Stage = Stage.Dispute; Ruling = ruling }
+                        Amount = 100_00L
+                        Terms = DisputeTerms.Unknown
+                    }
+                    for what, first, later in
+                        [
+                            "open", Opened, []
+                            "challenged", Opened, [ Challenged ]
+                            "won", Opened, [ WonByUs ]
+                            "lost", LostByUs, []
+                            "opened again", LostByUs, [ Opened ]
+                        ] do
+                        let id = DisputeId(Guid.CreateVersion7())
+                        let raised = Dispute.start id order what euro (report first) rules start
+                        let dispute =
+                            (raised, later)
+                            ||> List.fold (fun dispute ruling ->
+                                let signal = ProviderReports(ByAnswer, report ruling)
+                                match Dispute.apply rules (start.AddDays 1) signal dispute with
+                                | Advanced next -> next
+                                | other -> failtest $"{what}: {other}")
+                        do! store scene (fun changes -> changes.Disputes.Become(id.Value, raised) |> ignore)
+                        do!
+                            store scene (fun changes ->
+                                changes.Disputes.Read(id.Value, Versioned<Dispute>(raised, 1))
+                                changes.Disputes.Become(id.Value, dispute) |> ignore)
+                        do! ringsAs scene what (Watch.ofDispute dispute) (string id.Value) start
+                        do! scene.Execute "delete from disputes"
+                })
         ]
         for status, code, isOurs in [ 401, "401", true; 403, "403", true; 429, "429", false ] do
             play

@@ -30,14 +30,11 @@ public sealed class Alarms(NpgsqlDataSource database, TimeProvider clock)
         var looks = Looks(now);
         foreach (var (_, sql, before) in looks)
         {
-            batch.BatchCommands.Add(
-                new(
-                    $"select count(*), min(since), (array_agg(name order by since))[1] from (select {sql}) w(since, name)"
-                )
-                {
-                    Parameters = { Reading.At(before), Reading.At(now) },
-                }
+            var look = new NpgsqlBatchCommand(
+                $"select count(*), min(since), (array_agg(name order by since))[1] from (select {sql}) w(since, name)"
             );
+            look.Parameters.AddRange(before.Select(Reading.At).ToArray());
+            batch.BatchCommands.Add(look);
         }
 
         await using var reader = await batch.ExecuteReaderAsync(cancellation);
@@ -67,16 +64,16 @@ public sealed class Alarms(NpgsqlDataSource database, TimeProvider clock)
         $"""
             waiting_since, id::text from seller_transfers
             where status in ('pending', 'failed', 'reversal_pending', 'permanently_failed')
-                and waiting_since <= $1 and $2 >= $1 and {which}
+                and waiting_since <= $1 and {which}
             """;
 
     static string Quoted(IEnumerable<string> words) => string.Join(", ", words.Select(word => $"'{word}'"));
 
     /// <summary>
     /// Where each alarm looks, as <c>Watch</c> says it (a test holds the two together): what is selected is since when it
-    /// waits, which no try moves on, and its name; $1 is the time before which that must be, $2 is now.
+    /// waits, which no try moves on, and its name; $1 and further ones are the times before which that must be.
     /// </summary>
-    static IReadOnlyList<(Alarm Alarm, string Sql, DateTimeOffset Before)> Looks(DateTimeOffset now)
+    static IReadOnlyList<(Alarm Alarm, string Sql, DateTimeOffset[] Before)> Looks(DateTimeOffset now)
     {
         DateTimeOffset Patient(Alarm alarm) => now - AlarmModule.patience(alarm);
         return
@@ -84,35 +81,35 @@ public sealed class Alarms(NpgsqlDataSource database, TimeProvider clock)
             (
                 Alarm.TransferStuck,
                 Transfers($"status in ('pending', 'failed') and not {LacksFunds}"),
-                Patient(Alarm.TransferStuck)
+                [Patient(Alarm.TransferStuck)]
             ),
             (
                 Alarm.ReversalStuck,
                 Transfers($"status = 'reversal_pending' and not {LacksFunds}"),
-                Patient(Alarm.ReversalStuck)
+                [Patient(Alarm.ReversalStuck)]
             ),
             (
                 Alarm.SellerFundsMissing,
                 Transfers($"status = 'reversal_pending' and {LacksFunds}"),
-                Patient(Alarm.SellerFundsMissing)
+                [Patient(Alarm.SellerFundsMissing)]
             ),
             (
                 Alarm.PlatformFundsMissing,
                 Transfers($"status in ('pending', 'failed') and {LacksFunds}"),
-                Patient(Alarm.PlatformFundsMissing)
+                [Patient(Alarm.PlatformFundsMissing)]
             ),
             (
                 Alarm.TransferNeedsOperator,
                 Transfers("status = 'permanently_failed'"),
-                Patient(Alarm.TransferNeedsOperator)
+                [Patient(Alarm.TransferNeedsOperator)]
             ),
             (
                 Alarm.RefundUndecided,
                 """
                 created_at, id::text from refunds
-                where status in ('pending', 'submitted') and created_at <= $1 and $2 >= $1
+                where status in ('pending', 'submitted') and created_at <= $1
                 """,
-                Patient(Alarm.RefundUndecided)
+                [Patient(Alarm.RefundUndecided)]
             ),
             // A buyer who never pays is no alarm; a payment whose end nobody tells is, in whatever status it stands, and at once
             // where only a person at Hyperswitch gets it on. One whose buyer has all of it back is at its end.
@@ -126,24 +123,24 @@ public sealed class Alarms(NpgsqlDataSource database, TimeProvider clock)
                     join subscriptions s on s.id = p.subscription_id and s.is_open and s.period = p.period
                         and s.retries = p.try) w
                 where (provider_status in ({Quoted(ProviderWords.needingPerson)})
-                        or (created_at <= $1 and $2 >= $1 and (provider_status is null
+                        or (created_at <= $1 and (provider_status is null
                             or provider_status not in ({Quoted(ProviderWords.untroubled)}))))
                     and not exists (select from deposits d where d.payment_id = w.payment_id and d.status = 'cleared')
                 """,
-                Patient(Alarm.PaymentUndecided)
+                [Patient(Alarm.PaymentUndecided)]
             ),
             (
                 Alarm.PayoutStuck,
                 """
                 waiting_since, id::text from payouts
-                where status in ('requested', 'pending', 'in_transit') and waiting_since <= $1 and $2 >= $1
+                where status in ('requested', 'pending', 'in_transit') and waiting_since <= $1
                 """,
-                Patient(Alarm.PayoutStuck)
+                [Patient(Alarm.PayoutStuck)]
             ),
             (
                 Alarm.PayoutNeedsOperator,
-                "waiting_since, id::text from payouts where status = 'in_doubt' and waiting_since <= $1 and $2 >= $1",
-                Patient(Alarm.PayoutNeedsOperator)
+                "waiting_since, id::text from payouts where status = 'in_doubt' and waiting_since <= $1",
+                [Patient(Alarm.PayoutNeedsOperator)]
             ),
             (
                 Alarm.SubscriptionUnpaid,
@@ -153,9 +150,9 @@ public sealed class Alarms(NpgsqlDataSource database, TimeProvider clock)
                     select id, case status when 'past_due' then past_due_since when 'active' then due_at
                         else created_at end as since
                     from subscriptions where status in ('pending_payment', 'active', 'past_due')) s
-                where since <= $1 and $2 >= $1
+                where since <= $1
                 """,
-                Patient(Alarm.SubscriptionUnpaid)
+                [Patient(Alarm.SubscriptionUnpaid)]
             ),
             (
                 Alarm.MoneyInSuspense,
@@ -164,36 +161,34 @@ public sealed class Alarms(NpgsqlDataSource database, TimeProvider clock)
                     select since, payment_id from deposits where status = 'held' and since <= $1
                     union all
                     select created_at, payment_id from deposits
-                    where due_at is not null and created_at < $2 - interval '1 day') w
+                    where due_at is not null and created_at <= $2) w
                 """,
-                Patient(Alarm.MoneyInSuspense)
+                [Patient(Alarm.MoneyInSuspense), now - WatchModule.untilGivenBack]
             ),
             (
                 Alarm.DisputeUndecided,
-                "created_at, id::text from disputes where status = 'open' and created_at <= $1 and $2 >= $1",
-                Patient(Alarm.DisputeUndecided)
+                "created_at, id::text from disputes where status = 'open' and created_at <= $1",
+                [Patient(Alarm.DisputeUndecided)]
             ),
             (
                 Alarm.EventNeedsOperator,
-                $"""
+                """
                 received_at, provider || ' ' || event_id from webhook_events
                 where (state in ('quarantined', 'poisoned') and received_at <= $1)
-                    or (state = 'parked' and received_at < $2 - interval '{ParkedFor.TotalMinutes} minutes')
-                    or (state in ('received', 'asking')
-                        and received_at < $2 - interval '{QueuedFor.TotalMinutes} minutes')
+                    or (state = 'parked' and received_at <= $2)
+                    or (state in ('received', 'asking') and received_at <= $3)
                 """,
-                Patient(Alarm.EventNeedsOperator)
+                [Patient(Alarm.EventNeedsOperator), now - ParkedFor, now - QueuedFor]
             ),
             (
                 Alarm.BooksDisagree,
-                """
+                $"""
                 finished_at, id::text from (
                     select * from reconciliation_runs where verdict <> 'running' order by finished_at desc limit 1) r
-                where finished_at <= $1 and $2 >= $1 and (verdict = 'failed' or exists (
-                    select from reconciliation_findings f where f.run_id = r.id and not f.healed
-                        and f.acknowledged_by is null and f.reason <> 'timing'))
+                where finished_at <= $1 and (verdict = 'failed' or exists (
+                    select from reconciliation_findings f where f.run_id = r.id and {ReconciliationRuns.Counts}))
                 """,
-                Patient(Alarm.BooksDisagree)
+                [Patient(Alarm.BooksDisagree)]
             ),
         ];
     }

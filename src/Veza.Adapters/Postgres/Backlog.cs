@@ -20,16 +20,22 @@ public sealed class Backlog(NpgsqlDataSource database)
     public async Task<IReadOnlyList<Waiting>> Read(CancellationToken cancellation)
     {
         await using var command = database.CreateCommand(
-            """
-            select 'transfers', status, coalesce(waiting_for, ''), currency, count(*),
-                min(least(waiting_since, now())), sum(amount)::bigint
-            from seller_transfers where status in ('pending', 'failed') group by 2, 3, 4
+            $"""
+            with moving as (
+                select t.id, t.status, coalesce(t.waiting_for, '') as waiting_for, t.currency, t.waiting_since,
+                    t.amount - s.withheld as to_send, s.pending + s.debt as to_take_back
+                from seller_transfers t {Shapes.TransferSums}
+                where t.status in ('pending', 'failed', 'reversal_pending', 'permanently_failed'))
+            select 'transfers', status, waiting_for, currency, count(*),
+                min(least(waiting_since, now())), sum(to_send)::bigint
+            from moving where status in ('pending', 'failed') group by 2, 3, 4
             union all
-            select 'reversals', t.status, coalesce(t.waiting_for, ''), t.currency, count(distinct t.id),
-                min(r.created_at), sum(coalesce(r.kept, r.amount) - r.adopted_amount)::bigint
-            from seller_transfers t
-            join seller_transfer_reversals r on r.transfer_id = t.id and r.status in ('pending', 'failed')
-            where t.status in ('reversal_pending', 'permanently_failed') group by 2, 3, 4
+            select 'reversals', m.status, m.waiting_for, m.currency, count(*),
+                min(r.since), sum(m.to_take_back)::bigint
+            from moving m cross join lateral (
+                select min(created_at) as since from seller_transfer_reversals
+                where transfer_id = m.id and status in ('pending', 'failed')) r
+            where r.since is not null group by 2, 3, 4
             union all
             select 'refunds', status, '', currency, count(*), min(created_at), sum(amount)::bigint
             from refunds where status in ('pending', 'submitted') group by 2, 4

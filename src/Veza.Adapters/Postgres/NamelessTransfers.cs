@@ -26,21 +26,19 @@ public sealed class NamelessTransfers(NpgsqlDataSource database)
     )
     {
         await using var command = database.CreateCommand(
-            """
+            $"""
             select t.id, t.order_id, t.seller_id, t.stripe_account_id, t.currency,
-                t.amount - (select coalesce(sum(r.amount), 0) from seller_transfer_reversals r
-                    where r.transfer_id = t.id and r.status = 'withheld')::bigint,
-                t.status, t.created_at
-            from seller_transfers t
+                s.sent, t.status, t.created_at
+            from seller_transfers t {Shapes.TransferSums}
             where (t.status in ('completed', 'reversal_pending')
                     or (t.status = 'permanently_failed' and t.taking is not null))
                 and coalesce(t.stripe_transfer_id, '') = ''
-                and ($1::timestamptz is null or t.created_at >= $1) and ($2::uuid is null or t.id > $2)
+                and t.created_at >= $1 and t.id > $2
             order by t.id limit $3
             """
         );
-        command.Parameters.Add(Reading.At(since));
-        command.Parameters.Add(Reading.Uuid(after));
+        command.Parameters.Add(Reading.At(since ?? DateTimeOffset.UnixEpoch));
+        command.Parameters.AddWithValue(after ?? Guid.Empty);
         command.Parameters.AddWithValue(most);
         await using var reader = await command.ExecuteReaderAsync(cancellation);
         return await reader.All(

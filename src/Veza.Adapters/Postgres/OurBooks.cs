@@ -171,7 +171,7 @@ public sealed class OurBooks(NpgsqlDataSource database)
     )
     {
         await using var command = database.CreateCommand(
-            """
+            $"""
             with asked as (select unnest($1::uuid[]) as id),
             posted as (
                 select e.order_id, e.currency, sum(e.amount)::bigint as total,
@@ -187,15 +187,8 @@ public sealed class OurBooks(NpgsqlDataSource database)
                     - (select coalesce(sum(d.amount - (select coalesce(sum(r), 0) from unnest(d.refund_amounts) r)), 0)
                         from disputes d
                         where d.order_id = o.id and d.status in ('open', 'lost') and d.stage <> 'pre_dispute')
-                    - (select coalesce(sum(case when t.stripe_transfer_id is not null
-                            then t.amount - s.withheld - s.reversed - t.foreign_amount
-                                - case when t.status in ('reversal_pending', 'permanently_failed') then t.adopted else 0 end
-                            else 0 end), 0)
-                        from seller_transfers t
-                        cross join lateral (
-                            select coalesce(sum(r.amount) filter (where r.status = 'withheld'), 0) as withheld,
-                                coalesce(sum(r.amount) filter (where r.status = 'reversed'), 0) as reversed
-                            from seller_transfer_reversals r where r.transfer_id = t.id) s
+                    - (select coalesce(sum(s.sent - s.reversed), 0)
+                        from seller_transfers t {Shapes.TransferSums}
                         where t.id in (select transfer_id from order_legs where order_id = o.id)
                             or (t.order_id = o.id and t.compensates is not null)) as cash
                 from orders o join asked a on a.id = o.id)

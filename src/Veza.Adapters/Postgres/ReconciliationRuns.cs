@@ -7,12 +7,15 @@ namespace Veza.Adapters.Postgres;
 /// <summary>The runs of reconciliation and what they found.</summary>
 public sealed class ReconciliationRuns(NpgsqlDataSource database, TimeProvider clock)
 {
-    const string Run = """
+    /// <summary>Which findings <c>f</c> somebody must look at, as <c>Difference.counts</c> says (a test compares them).</summary>
+    public const string Counts = "(not f.healed and f.acknowledged_by is null and f.reason <> 'timing')";
+
+    const string Run = $"""
         'id', r.id, 'status', r.verdict, 'trigger', r.trigger, 'actor', r.actor, 'heal', r.heal, 'since', r.since,
         'cut_off', r.cut_off, 'compared', r.compared, 'error', r.error, 'started_at', r.started_at,
         'finished_at', r.finished_at,
         'differences', (select count(*) from reconciliation_findings f
-            where f.run_id = r.id and not f.healed and f.acknowledged_by is null and f.reason <> 'timing'),
+            where f.run_id = r.id and {Counts}),
         'healed', (select count(*) from reconciliation_findings f where f.run_id = r.id and f.healed)
         """;
 

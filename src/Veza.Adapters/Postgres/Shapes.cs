@@ -20,7 +20,7 @@ static class Shapes
         'currency', t.currency,
         'amount', case when t.status = 'cancelled' then t.amount else t.amount - s.withheld end,
         'withheld_amount', s.withheld, 'status', t.status, 'stripe_transfer_id', t.stripe_transfer_id,
-        'reversed_amount', s.reversed + t.foreign_amount, 'foreign_amount', t.foreign_amount,
+        'reversed_amount', s.reversed, 'foreign_amount', t.foreign_amount,
         'retry_count', t.retry_count,
         'next_retry_at', case when t.status in ('pending', 'failed', 'reversal_pending') then t.due_at end,
         'waiting_for', case when t.status in ('pending', 'failed', 'reversal_pending') then t.waiting_for end,
@@ -36,12 +36,8 @@ static class Shapes
         'reversals', {Reversals}, 'created_at', t.created_at, 'updated_at', t.updated_at
         """;
 
-    public const string TransferSums = """
-        cross join lateral (
-            select coalesce(sum(amount) filter (where status = 'withheld'), 0)::bigint as withheld,
-                coalesce(sum(amount) filter (where status = 'reversed'), 0)::bigint as reversed
-            from seller_transfer_reversals where transfer_id = t.id) s
-        """;
+    /// <summary>The sums of each transfer <c>t</c>, as <c>s</c>.</summary>
+    public const string TransferSums = "cross join lateral transfer_sums(t) s";
 
     public static string HistoryOf(string id) =>
         $"""

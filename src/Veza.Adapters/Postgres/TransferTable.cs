@@ -86,6 +86,7 @@ static class TransferTable
             """
             select id from seller_transfers
             where waiting_for = case when $3::text is null then 'platform_funds' else 'seller_funds' end
+                -- Lets PostgreSQL find the partial index of what waits for funds.
                 and waiting_for in ('seller_funds', 'platform_funds')
                 and ($3::text is null or stripe_account_id = $3) and due_at > $1
             limit $2

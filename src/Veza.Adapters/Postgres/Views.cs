@@ -73,13 +73,10 @@ public sealed class Views(NpgsqlDataSource database)
             from sellers x
             left join lateral (
                 select e.currency, sum(e.earned)::bigint as earned,
-                    coalesce(sum(t.amount - s.withheld) filter (where t.stripe_transfer_id is not null), 0)::bigint
-                        as transferred,
-                    coalesce(sum(s.reversed + t.foreign_amount), 0)::bigint as reversed,
-                    coalesce(sum(s.waiting) filter (where t.status <> 'permanently_failed'
-                        and t.waiting_for is distinct from 'seller_funds'), 0)::bigint as reversal_pending,
-                    coalesce(sum(s.waiting) filter (where t.status = 'permanently_failed'
-                        or t.waiting_for = 'seller_funds'), 0)::bigint as debt
+                    coalesce(sum(s.sent), 0)::bigint as transferred,
+                    coalesce(sum(s.reversed), 0)::bigint as reversed,
+                    coalesce(sum(s.pending), 0)::bigint as reversal_pending,
+                    coalesce(sum(s.debt), 0)::bigint as debt
                 from (
                     select o.currency, g.gross - g.fee as earned, g.transfer_id
                     from order_legs g
@@ -90,12 +87,7 @@ public sealed class Views(NpgsqlDataSource database)
                     select currency, 0, id from seller_transfers where seller_id = x.id and compensates is not null
                 ) e
                 left join seller_transfers t on t.id = e.transfer_id
-                left join lateral (
-                    select coalesce(sum(amount) filter (where status = 'withheld'), 0) as withheld,
-                        coalesce(sum(amount) filter (where status = 'reversed'), 0) as reversed,
-                        coalesce(sum(coalesce(kept, amount)) filter (where status in ('pending', 'failed')), 0)
-                            as waiting
-                    from seller_transfer_reversals where transfer_id = t.id) s on true
+                left join lateral transfer_sums(t) s on true
                 group by e.currency) b on true
             where x.id = $1
             group by x.id
@@ -388,8 +380,9 @@ public sealed class Views(NpgsqlDataSource database)
     }
 
     /// <summary>Per currency: every account's balance and their sum, which is zero or something is very wrong.</summary>
-    public async Task<string> TrialBalance(CancellationToken cancellation) =>
-        await One(
+    public async Task<string> TrialBalance(CancellationToken cancellation)
+    {
+        await using var command = database.CreateCommand(
             """
             select coalesce(json_agg(json_build_object('currency', currency, 'sum', total, 'accounts', accounts)
                 order by currency), '[]')::text
@@ -400,11 +393,10 @@ public sealed class Views(NpgsqlDataSource database)
                     select currency, account, sum(amount)::bigint as balance
                     from ledger_entries group by currency, account) a
                 group by currency) c
-            where $1::text is null
-            """,
-            DBNull.Value,
-            cancellation
-        ) ?? "[]";
+            """
+        );
+        return (string)(await command.ExecuteScalarAsync(cancellation))!;
+    }
 
     /// <summary>How many transfers stand in each status; those of longer ago than a state lasts are few.</summary>
     public async Task<Dictionary<string, long>> CountTransfers(CancellationToken cancellation)
@@ -425,7 +417,7 @@ public sealed class Views(NpgsqlDataSource database)
     async Task<string?> One(string sql, object key, CancellationToken cancellation)
     {
         await using var command = database.CreateCommand(sql);
-        command.Parameters.Add(key is DBNull ? Reading.Text(null) : new NpgsqlParameter { Value = key });
+        command.Parameters.AddWithValue(key);
         return await command.ExecuteScalarAsync(cancellation) as string;
     }
 

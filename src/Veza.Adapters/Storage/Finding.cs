@@ -18,8 +18,8 @@ public sealed record Finding(
     string? AcknowledgedBy = null
 )
 {
-    /// <summary>Neither well already, nor likely to be in a moment, nor settled otherwise by a person.</summary>
-    public bool Counts => !Healed && AcknowledgedBy is null && Reason != "timing";
+    /// <summary>True for a difference that somebody must look at.</summary>
+    public bool Counts => DifferenceModule.counts(Reason, Healed, AcknowledgedBy is not null);
 
     /// <summary>A difference that a comparison of two lines has found.</summary>
     public static Finding Of(

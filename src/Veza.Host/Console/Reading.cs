@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text.Json;
+using Veza.Domain.Reconciliation;
 
 namespace Veza.Host.Console;
 
@@ -16,11 +17,13 @@ static class Reading
     /// <summary>Whether a finding of a reconciliation is mended.</summary>
     public static bool Healed(this JsonElement finding) => finding.GetProperty("healed").GetBoolean();
 
-    /// <summary>Neither mended, nor young, nor settled by a person.</summary>
+    /// <summary>Whether somebody must look at it.</summary>
     public static bool Counts(this JsonElement finding) =>
-        !finding.Healed()
-        && finding.Text("reason") != "timing"
-        && finding.Text("acknowledged_by").Length == 0;
+        DifferenceModule.counts(
+            finding.Text("reason"),
+            finding.Healed(),
+            finding.Text("acknowledged_by").Length > 0
+        );
 
     public static IReadOnlyList<JsonElement> Items(this JsonElement thing, string name) =>
         [.. thing.GetProperty(name).EnumerateArray()];

@@ -140,7 +140,6 @@ sealed class Backfill(NamelessTransfers nameless, OurBooks ours, StripeBooks str
     static bool IsIt(NamelessTransfer transfer, SeenTransfer seen) =>
         (seen.TransferId is null || seen.TransferId == transfer.Id)
         && (seen.OrderNamed is null || seen.OrderNamed == transfer.OrderId)
-        && seen.Fact.Amount == transfer.Amount
-        && string.Equals(seen.Fact.Currency, transfer.Currency, StringComparison.OrdinalIgnoreCase)
-        && seen.Fact.Destination == transfer.StripeAccountId;
+        && CurrencyModule.parse(transfer.Currency) is { IsOk: true, ResultValue: var currency }
+        && TransferReport.carries(new(transfer.Amount, currency), transfer.StripeAccountId, seen.Fact);
 }

@@ -68,7 +68,7 @@ sealed partial class PaymentDesk(
         switch (answered.Answer)
         {
             case Answer<ProviderPayment>.Accepted { Receipt: var payment }
-                when payment.Amount != order!.Total || payment.Currency != order.Currency.Code:
+                when !Settlement.isAskedFor(order!, payment.ToFact()):
                 LogQuarantined(payment.PaymentId, "amount_differs");
                 return new PaymentAnswer.Refused(
                     "amount_differs",
