@@ -521,12 +521,18 @@ module Machines =
         let amount = { Minor = 100L; Currency = euro }
         let held = Deposit.hold now "pay_1" origin amount LatePayment
         let strange = Deposit.hold now "pay_1" origin amount WrongAmount
+        // Its refund was sent a while ago: the next time to ask about it is later than the one before.
+        let returning =
+            match Deposit.apply refundRules (now.AddMinutes -10.) PaymentConfirmed held with
+            | Advanced next -> next
+            | Unchanged
+            | Refused _ -> held
         let earned = Deposit.earn "pay_1" origin amount
         Specification.machine {
             Called = "deposit"
             Begins = [ Step.depositHeld held; Step.depositEarned earned; Step.depositHeld strange ]
             Start = held
-            AlsoFrom = []
+            AlsoFrom = [ returning ]
             Signals = [
                 AmountCaptured 100L
                 AmountCaptured 150L
