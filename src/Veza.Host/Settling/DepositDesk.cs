@@ -117,7 +117,8 @@ sealed partial class DepositDesk(
             return;
         }
 
-        if (await Tell(deposit, DepositSignal.PaymentConfirmed, cause) is { } sent)
+        // It stays to be confirmed while somebody else's refund of it is on its way.
+        if (await Tell(deposit, DepositSignal.PaymentConfirmed, cause) is { Status.IsReturning: true } sent)
         {
             await Hear(sent, await Send(sent), "worker");
         }
@@ -132,7 +133,9 @@ sealed partial class DepositDesk(
             async () =>
             {
                 actor = "worker";
-                return await Tell(deposit, DepositSignal.ReturnSentAgain, Cause.Worker) is { } sent
+                return
+                    await Tell(deposit, DepositSignal.ReturnSentAgain, Cause.Worker)
+                        is { Status.IsReturning: true } sent
                     ? await Send(sent)
                     : null;
             },
