@@ -1,4 +1,5 @@
 using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Microsoft.Extensions.DependencyInjection.Extensions;
 using Npgsql;
 using Serilog;
 using Veza.Adapters;
@@ -38,6 +39,7 @@ static class Composition
         AddProviders(builder.Services, settings, clock ?? TimeProvider.System);
         AddDesks(builder.Services);
         AddWorkers(builder.Services);
+        builder.Services.AddSingleton<Intake>();
         builder.Services.AddSingleton<CallLimits>();
         builder.Services.AddSingleton<EventsApi>();
         ConsolePages.AddTo(builder.Services);
@@ -209,42 +211,48 @@ static class Composition
         services.AddSingleton<Backfill>();
     }
 
+    /// <summary>Everything that runs in the background.</summary>
     static void AddWorkers(IServiceCollection services)
     {
-        services.AddHostedService<WakeListener>();
-        services.AddHostedService(provider => provider.GetRequiredService<LeaseKeeper>());
-        services.AddSingleton<InboxWorker>();
-        services.AddHostedService(provider => provider.GetRequiredService<InboxWorker>());
-        services.AddSingleton<Sweeper>();
-        services.AddHostedService(provider => provider.GetRequiredService<Sweeper>());
-        services.AddHostedService<Inquirer>();
-        services.AddSingleton<Bookkeeper>();
-        services.AddHostedService(provider => provider.GetRequiredService<Bookkeeper>());
-        services.AddSingleton<Intake>();
-        services.AddHostedService<EventWalker>();
-        services.AddHostedService<PayoutWorker>();
-        services.AddHostedService<SubscriptionWorker>();
-        services.AddHostedService<DeliveryWorker>();
-        services.AddHostedService<Housekeeper>();
-        services.AddSingleton<IHostedService>(provider =>
-            Worker(provider, Work.Sending, settings => settings.Transfers, wakes => wakes.Sending)
-        );
-        services.AddSingleton<IHostedService>(provider =>
-            Worker(provider, Work.Reversing, settings => settings.Reversals, wakes => wakes.Reversing)
-        );
+        services.AddWorker<WakeListener>();
+        services.AddWorker<LeaseKeeper>();
+        services.AddWorker<InboxWorker>();
+        services.AddWorker<Inquirer>();
+        services.AddWorker<Sweeper>();
+        services.AddWorker<EventWalker>();
+        services.AddTransferWorker(Work.Sending, settings => settings.Transfers, wakes => wakes.Sending);
+        services.AddTransferWorker(Work.Reversing, settings => settings.Reversals, wakes => wakes.Reversing);
+        services.AddWorker<PayoutWorker>();
+        services.AddWorker<SubscriptionWorker>();
+        services.AddWorker<DeliveryWorker>();
+        services.AddWorker<Bookkeeper>();
+        services.AddWorker<ReconciliationRequests>();
+        services.AddWorker<Gauges>();
+        services.AddWorker<Housekeeper>();
     }
 
-    static TransferWorker Worker(
-        IServiceProvider provider,
+    /// <summary>One instance, which others may ask for.</summary>
+    static void AddWorker<T>(this IServiceCollection services)
+        where T : PollingWorker
+    {
+        services.TryAddSingleton<T>();
+        services.AddHostedService(provider => provider.GetRequiredService<T>());
+    }
+
+    /// <summary>One worker for each direction, with settings and a signal of its own.</summary>
+    static void AddTransferWorker(
+        this IServiceCollection services,
         Work work,
-        Func<Settings, WorkSettings> choose,
-        Func<Wakes, Wake> wake
+        Func<Settings, WorkSettings> settings,
+        Func<Wakes, Wake> signal
     ) =>
-        ActivatorUtilities.CreateInstance<TransferWorker>(
-            provider,
-            work,
-            choose(provider.GetRequiredService<Settings>()),
-            wake(provider.GetRequiredService<Wakes>())
+        services.AddSingleton<IHostedService>(provider =>
+            ActivatorUtilities.CreateInstance<TransferWorker>(
+                provider,
+                work,
+                settings(provider.GetRequiredService<Settings>()),
+                signal(provider.GetRequiredService<Wakes>())
+            )
         );
 
     static void Limit(KestrelServerOptions kestrel)

@@ -8,7 +8,6 @@ using Serilog.Extensions.Logging;
 using Serilog.Formatting.Compact;
 using Veza.Adapters;
 using Veza.Adapters.Storage;
-using Veza.Host.Workers;
 
 namespace Veza.Host;
 
@@ -20,8 +19,6 @@ static class Observability
     /// </summary>
     public static void AddTelemetry(WebApplicationBuilder builder)
     {
-        builder.Services.AddSingleton<Gauges>();
-        builder.Services.AddHostedService(provider => provider.GetRequiredService<Gauges>());
         var configuration = builder.Configuration;
         bool Exports(string signal) =>
             !string.IsNullOrEmpty(configuration["OTEL_EXPORTER_OTLP_ENDPOINT"])

@@ -48,10 +48,10 @@ sealed record Settings
     public required bool ReconcileHeal { get; init; }
     public required TimeSpan Lease { get; init; }
 
-    /// <summary>How often leases are renewed, and how often it is looked for what hosts that are gone had in hand.</summary>
+    /// <summary>How often leases are renewed, and how often the expired leases of dead hosts are looked for.</summary>
     public TimeSpan LeaseBeat => Lease / 6;
 
-    /// <summary>How long a claim holds: with the look for what is free again, no longer than WORKER_LEASE.</summary>
+    /// <summary>How long a lease lasts: together with the look for expired ones, no longer than WORKER_LEASE.</summary>
     public TimeSpan LeaseTerm => Lease - LeaseBeat;
 
     public required bool WebhookAllowPrivateTargets { get; init; }
@@ -66,6 +66,7 @@ sealed record Settings
 
     public RefundRules RefundRules => new(SweepAfter, AbsentAfter);
 
+    /// <summary>Payouts have no settings of their own: <c>TRANSFER_RETRY_*</c> governs them too.</summary>
     public PayoutRules PayoutRules => new(Transfers.Retry, LeaseTerm, AskInterval);
 
     /// <summary>Banks decide within four months, and now and then decide anew.</summary>

@@ -55,6 +55,26 @@ let tests =
                 "it would print the logger's value in place of ours"
         }
         test "no line is wider than 130" { none (offences "src" (fun line -> line.Length > 130)) "wrap it" }
+        test "every loop in the background is a polling worker's" {
+            let others =
+                offences "src/Veza.Host" (matches @":\s*BackgroundService\b|new PeriodicTimer")
+                |> List.filter (fun found -> not (found.StartsWith "src/Veza.Host/Workers/PollingWorker.cs"))
+            none others "inherit PollingWorker: it logs, waits through the clock and stops with the host"
+        }
+        test "no call is cut off from cancellation without the sentence that says why" {
+            let unexplained = [
+                for path in sources "src/Veza.Host" [ ".cs" ] do
+                    let lines = File.ReadAllLines path
+                    for number in 0 .. lines.Length - 1 do
+                        let before = lines[max 0 (number - 3) .. number]
+                        if
+                            lines[number].Contains "CancellationToken.None"
+                            && not (Array.exists (matches @"//.*\w") before)
+                        then
+                            $"{Path.GetRelativePath(root, path)}:{number + 1}"
+            ]
+            none unexplained "pass the caller's token, or say why it must not end here"
+        }
         test "the domain depends on nothing but the language" {
             let foreign = [
                 for reference in typeof<Transfer>.Assembly.GetReferencedAssemblies() do

@@ -176,15 +176,15 @@ and Host(id: int, world: World) =
     /// The worker's loop without its timers: claim, ask for all at once, store what comes back.
     let move (worker: TransferWorker) =
         task {
-            let! claimed = worker.Claim()
-            let fly (transfer: Versioned<Transfer>) : Task =
+            let! claimed = worker.ClaimBatch none
+            let execute (transfer: Versioned<Transfer>) : Task =
                 task {
                     let! result = worker.Perform(transfer, none)
                     match result with
                     | null -> ()
                     | result -> do! worker.Store [| result |]
                 }
-            do! Task.WhenAll [ for transfer in claimed -> fly transfer ]
+            do! Task.WhenAll [ for transfer in claimed -> execute transfer ]
         }
 
     /// What a worker does with a fault: it says so and comes again; leases bring back what it held.

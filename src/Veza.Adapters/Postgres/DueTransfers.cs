@@ -58,7 +58,7 @@ public sealed partial class DueTransfers(NpgsqlDataSource database, ILogger<DueT
             }
             catch (InvalidDataException error)
             {
-                // One damaged row must not keep the others from moving; its lease brings it back, and the log.
+                // One damaged row must not stop the others; it is retried, and logged again, when its lease expires.
                 LogDamaged(row.Row.Id, error.Message);
             }
         }
@@ -66,7 +66,10 @@ public sealed partial class DueTransfers(NpgsqlDataSource database, ILogger<DueT
         return claimed;
     }
 
-    [LoggerMessage(LogLevel.Error, "Transfer {Id} cannot be read and is left alone: {Why}")]
+    [LoggerMessage(
+        LogLevel.Error,
+        "Transfer {Id} cannot be read and is skipped: {Why}. It will be retried when its lease expires."
+    )]
     partial void LogDamaged(Guid id, string why);
 
     static readonly string ClaimSending = ClaimWhere("status in ('pending', 'failed')");

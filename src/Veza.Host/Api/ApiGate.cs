@@ -85,7 +85,7 @@ sealed partial class ApiGate(RequestDelegate next, ILogger<ApiGate> log)
         }
     }
 
-    [LoggerMessage(LogLevel.Information, "{Actor} has asked for {Method} {Path}: {Status}")]
+    [LoggerMessage(LogLevel.Information, "{Actor} called {Method} {Path}: {Status}")]
     partial void LogAction(string actor, string method, string path, int status);
 }
 

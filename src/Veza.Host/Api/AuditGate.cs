@@ -202,7 +202,7 @@ sealed partial class AuditGate(RequestDelegate next, AuditLog audit, ILogger<Aud
 
     [LoggerMessage(
         LogLevel.Error,
-        "What came of {Actor}'s {Action} is not in the audit log ({Entry}): {Why}"
+        "The audit log lacks the outcome of {Actor}'s {Action} (entry {Entry}): {Why}"
     )]
     partial void LogUnfinished(string actor, string action, Guid entry, string why);
 }

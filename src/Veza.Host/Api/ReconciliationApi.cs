@@ -42,7 +42,7 @@ static class ReconciliationApi
         Settings settings,
         ReconciliationDesk desk,
         ReconciliationRuns runs,
-        Bookkeeper bookkeeper,
+        ReconciliationRequests requests,
         TimeProvider clock,
         CancellationToken cancellation
     )
@@ -69,7 +69,7 @@ static class ReconciliationApi
             context.Caller().Actor
         );
         var id = await desk.Begin(context.NewId(clock), scope, "api", cancellation);
-        bookkeeper.Ask(id, scope);
+        requests.Add(id, scope);
         return Requests.Json((await runs.Find(id, cancellation))!, 201);
     }
 

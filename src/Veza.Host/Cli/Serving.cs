@@ -139,7 +139,7 @@ static class Serving
         }
         catch (Exception error) when (IsAboutListening(error))
         {
-            // The workers have begun already, and put back what they took.
+            // Cancelled or not, the workers have started already and must finish what is in flight.
             await app.StopAsync(CancellationToken.None);
             await System.Console.Error.WriteLineAsync(
                 $"VEZA_URLS: Veza cannot listen at {settings.Urls} ({error.GetBaseException().Message}). "

@@ -119,6 +119,7 @@ static class SmokeCommand
         }
         finally
         {
+            // Cancelled or not, the host stops in good order.
             await app.StopAsync(CancellationToken.None);
         }
     }
@@ -166,6 +167,7 @@ static class SmokeCommand
             }
             finally
             {
+                // Cancelled or not, the key must not outlive the test.
                 await keys.Revoke(id, Keys.Actor, CancellationToken.None);
             }
         }

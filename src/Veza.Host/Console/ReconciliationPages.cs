@@ -60,7 +60,7 @@ static class ReconciliationPages
         HttpContext context,
         Settings settings,
         ReconciliationDesk desk,
-        Bookkeeper bookkeeper,
+        ReconciliationRequests requests,
         TimeProvider clock,
         CancellationToken cancellation
     )
@@ -72,7 +72,7 @@ static class ReconciliationPages
             form["heal"] == "yes",
             context.User.Actor()
         );
-        bookkeeper.Ask(await desk.Begin(Guid.CreateVersion7(now), scope, "api", cancellation), scope);
+        requests.Add(await desk.Begin(Guid.CreateVersion7(now), scope, "api", cancellation), scope);
         return Results.Redirect("/console/books");
     }
 

@@ -23,21 +23,32 @@ sealed class SessionTickets(ConsoleSessions sessions, Settings settings) : ITick
             Scheme
         );
 
-    public async Task<string> StoreAsync(AuthenticationTicket ticket)
+    /// <summary>ASP.NET calls the overloads that take a token; the interface still demands the others.</summary>
+    static CancellationToken Unused => CancellationToken.None;
+
+    public Task<string> StoreAsync(AuthenticationTicket ticket) => StoreAsync(ticket, Unused);
+
+    public Task RenewAsync(string key, AuthenticationTicket ticket) => RenewAsync(key, ticket, Unused);
+
+    public Task<AuthenticationTicket?> RetrieveAsync(string key) => RetrieveAsync(key, Unused);
+
+    public Task RemoveAsync(string key) => RemoveAsync(key, Unused);
+
+    public async Task<string> StoreAsync(AuthenticationTicket ticket, CancellationToken cancellationToken)
     {
         var token = ConsoleSessions.NewToken();
-        await RenewAsync(token, ticket);
+        await RenewAsync(token, ticket, cancellationToken);
         return token;
     }
 
     /// <summary>Somebody signs in again in a browser that is signed in.</summary>
-    public Task RenewAsync(string key, AuthenticationTicket ticket) =>
-        sessions.Begin(key, Guid.Parse(ticket.Principal.FindFirstValue(KeyId)!), CancellationToken.None);
+    public Task RenewAsync(string key, AuthenticationTicket ticket, CancellationToken cancellationToken) =>
+        sessions.Begin(key, Guid.Parse(ticket.Principal.FindFirstValue(KeyId)!), cancellationToken);
 
-    public async Task<AuthenticationTicket?> RetrieveAsync(string key)
+    public async Task<AuthenticationTicket?> RetrieveAsync(string key, CancellationToken cancellationToken)
     {
         if (
-            await sessions.Find(key, CancellationToken.None) is not { } session
+            await sessions.Find(key, cancellationToken) is not { } session
             || !ConsoleSignIn.MayLook(settings, session.Caller.Role)
         )
         {
@@ -48,5 +59,7 @@ sealed class SessionTickets(ConsoleSessions sessions, Settings settings) : ITick
         return new(new ClaimsPrincipal(Identity(session.Caller)), properties, Scheme);
     }
 
-    public Task RemoveAsync(string key) => sessions.End(key, CancellationToken.None);
+    /// <summary>A sign-out holds even if the browser does not wait for it.</summary>
+    public Task RemoveAsync(string key, CancellationToken cancellationToken) =>
+        sessions.End(key, CancellationToken.None);
 }

@@ -224,7 +224,7 @@ sealed class BuyerComparison(
         {
             var healed = await scope.Mends(
                 difference.Remedy.IsTellTheFact,
-                async cause => await payments.Observe(payment, cause)
+                async cause => await payments.Observe(payment, cause, cancellation)
             );
             findings.Add(Found(difference, line.Is, healed));
         }
@@ -253,7 +253,7 @@ sealed class BuyerComparison(
         {
             var healed = await scope.Mends(
                 difference.Remedy.IsTellTheFact,
-                async cause => await refunds.Observe(refund, cause)
+                async cause => await refunds.Observe(refund, cause, cancellation)
             );
             findings.Add(Found(difference, line.Is, healed));
         }

@@ -31,7 +31,8 @@ sealed class DepositComparison(DepositBooks ours, HyperswitchClient hyperswitch,
                 scope,
                 Compare.deposit(scope.CutOff, line, theirs),
                 new Observation.OfPayment(payment, new Cause(scope.Actor)),
-                line.Is
+                line.Is,
+                cancellation
             );
         }
 
@@ -51,10 +52,7 @@ sealed class DepositComparison(DepositBooks ours, HyperswitchClient hyperswitch,
             var healed = await scope.Mends(
                 difference.Remedy.IsTellTheFact,
                 async cause =>
-                    await observations.Settle(
-                        new Observation.OfPayment(payment, cause),
-                        CancellationToken.None
-                    )
+                    await observations.Settle(new Observation.OfPayment(payment, cause), cancellation)
             );
             findings.Add(
                 Finding.Of(
@@ -86,7 +84,8 @@ sealed class DepositComparison(DepositBooks ours, HyperswitchClient hyperswitch,
                 scope,
                 Compare.withdrawal(scope.CutOff, line, refund.RefundId, refund.Report),
                 new Observation.OfRefund(refund, new Cause(scope.Actor)),
-                line.Is
+                line.Is,
+                cancellation
             )
             : null;
 
@@ -151,7 +150,8 @@ sealed class DepositComparison(DepositBooks ours, HyperswitchClient hyperswitch,
         Scope scope,
         IEnumerable<Difference> differences,
         Observation told,
-        Deposit deposit
+        Deposit deposit,
+        CancellationToken cancellation
     )
     {
         var findings = new List<Finding>();
@@ -159,7 +159,7 @@ sealed class DepositComparison(DepositBooks ours, HyperswitchClient hyperswitch,
         {
             var healed = await scope.Mends(
                 difference.Remedy.IsTellTheFact,
-                async _ => await observations.Settle(told, CancellationToken.None)
+                async _ => await observations.Settle(told, cancellation)
             );
             findings.Add(
                 Finding.Of(

@@ -112,6 +112,7 @@ sealed partial class DepositDesk(
         if (!deposit.IsConfirmedBy(seen.Meaning, seen.Amount))
         {
             LogNotConfirmed(deposit.Payment, seen.Status);
+            // What was heard is kept, whoever stops waiting.
             await observations.Settle(new Observation.OfPayment(seen, cause), CancellationToken.None);
             await Tell(deposit, DepositSignal.ProviderSilent, cause);
             return;
@@ -153,6 +154,7 @@ sealed partial class DepositDesk(
             deposit,
             amount,
             DepositWords.stray(stray),
+            // The return is on its way: a stop of the host changes nothing.
             CancellationToken.None
         );
         return await calls.Decided(deposit.OwnRefund, answered);
@@ -179,6 +181,7 @@ sealed partial class DepositDesk(
         await Tell(deposit, DepositSignal.ProviderSilent, cause);
     }
 
+    // What was heard is kept, whoever stops waiting.
     Task<Conclusion> Observe(ProviderRefund told, Cause cause) =>
         observations.Settle(new Observation.OfRefund(told, cause), CancellationToken.None);
 
@@ -191,6 +194,7 @@ sealed partial class DepositDesk(
             missing: () => null,
             (_, outcome) =>
                 outcome.Match(advanced: Deposit? (decision) => decision.Next, () => null, _ => null),
+            // What was heard is kept, whoever stops waiting.
             CancellationToken.None
         );
 

@@ -48,7 +48,7 @@ sealed class DisputeDesk(
         await Ask(dispute.Value.Provider, dispute.Version, new Cause("sweep"), cancellation);
         if (dispute.Value.ToRow().DueAt is { } next)
         {
-            await held.PutOff(next);
+            await held.PutOff(next, cancellation);
         }
     }
 
@@ -84,10 +84,7 @@ sealed class DisputeDesk(
             return null;
         }
 
-        return await observations.Settle(
-            new Observation.OfDispute(found, cause, version),
-            CancellationToken.None
-        );
+        return await observations.Settle(new Observation.OfDispute(found, cause, version), cancellation);
     }
 
     async Task<int> VersionOf(string name, CancellationToken cancellation)

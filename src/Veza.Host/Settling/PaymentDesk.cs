@@ -59,10 +59,11 @@ sealed partial class PaymentDesk(
         }
 
         // From here on the caller's disconnect changes nothing: the payment is on its way.
-        var answered = await hyperswitch.CreatePayment(order!, returnTo, CancellationToken.None);
+        cancellation = CancellationToken.None;
+        var answered = await hyperswitch.CreatePayment(order!, returnTo, cancellation);
         if (answered.Answer.IsDuplicate)
         {
-            answered = await hyperswitch.GetPayment(PaymentId.For(order!.Id), CancellationToken.None);
+            answered = await hyperswitch.GetPayment(PaymentId.For(order!.Id), cancellation);
         }
 
         switch (answered.Answer)
@@ -75,7 +76,7 @@ sealed partial class PaymentDesk(
                     $"Hyperswitch holds this payment at {Money.Display(payment.Amount, payment.Currency)}."
                 );
             case Answer<ProviderPayment>.Accepted { Receipt: var payment }:
-                await Observe(payment, new Cause(actor, answered.RequestId));
+                await Observe(payment, new Cause(actor, answered.RequestId), cancellation);
                 return new PaymentAnswer.Open(payment.PaymentId, payment.ClientSecret, payment.Status);
             case Answer<ProviderPayment>.Denied { Refusal: var refusal }:
                 return new PaymentAnswer.Refused(refusal.Code, refusal.Message);
@@ -157,7 +158,7 @@ sealed partial class PaymentDesk(
     {
         using var held = leases.Hold(Leased.Payment, payment.Order);
         await Ask(OrderId.Of(payment.Order), cancellation);
-        await held.PutOff(payment.Next);
+        await held.PutOff(payment.Next, cancellation);
     }
 
     async Task Ask(OrderId order, CancellationToken cancellation)
@@ -165,17 +166,18 @@ sealed partial class PaymentDesk(
         var answered = await hyperswitch.GetPayment(PaymentId.For(order), cancellation);
         if (answered.Answer is Answer<ProviderPayment>.Accepted { Receipt: var payment })
         {
-            await Observe(payment, new Cause("sweep", answered.RequestId));
+            await Observe(payment, new Cause("sweep", answered.RequestId), cancellation);
         }
     }
 
     /// <summary>What Hyperswitch says of a payment, whoever asked.</summary>
-    public async Task<Conclusion> Observe(ProviderPayment payment, Cause cause)
+    public async Task<Conclusion> Observe(
+        ProviderPayment payment,
+        Cause cause,
+        CancellationToken cancellation
+    )
     {
-        var conclusion = await observations.Settle(
-            new Observation.OfPayment(payment, cause),
-            CancellationToken.None
-        );
+        var conclusion = await observations.Settle(new Observation.OfPayment(payment, cause), cancellation);
         if (conclusion.State == EventState.Quarantined)
         {
             LogQuarantined(payment.PaymentId, conclusion.Reason);
@@ -185,12 +187,15 @@ sealed partial class PaymentDesk(
         return conclusion;
     }
 
-    [LoggerMessage(LogLevel.Warning, "The payment of order {Id} has no definite answer ({Answer}).")]
+    [LoggerMessage(
+        LogLevel.Warning,
+        "The payment of order {Id} has no definite answer ({Answer}). Hyperswitch will be polled."
+    )]
     partial void LogInDoubt(Guid id, Answer<ProviderPayment> answer);
 
     [LoggerMessage(
         LogLevel.Error,
-        "What Hyperswitch says of payment {Id} is not believed: {Why}. A person must look."
+        "Hyperswitch's answer about payment {Id} is quarantined: {Why}. An operator must look into it."
     )]
     partial void LogQuarantined(string id, string? why);
 }

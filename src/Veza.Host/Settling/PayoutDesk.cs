@@ -71,10 +71,11 @@ sealed partial class PayoutDesk(
         if (isNew)
         {
             // From here on the caller's disconnect changes nothing: the payout is on its way.
-            await Move(new Versioned<Payout>(asked.Next, 1), actor, CancellationToken.None);
+            cancellation = CancellationToken.None;
+            await Move(new Versioned<Payout>(asked.Next, 1), actor, cancellation);
         }
 
-        return (await Stored(id, CancellationToken.None))!;
+        return (await Stored(id, cancellation))!;
     }
 
     /// <summary>Moves payouts whose time has come one step each. True if there may be more.</summary>
@@ -153,6 +154,7 @@ sealed partial class PayoutDesk(
             _ => new Cause(actor, heard.RequestId),
             missing: () => Outcome<Decision<Payout>, PayoutRefusal>.Unchanged,
             (_, outcome) => outcome,
+            // Stripe has answered: the answer is stored even if the host stops meanwhile.
             CancellationToken.None
         );
         outcome.Match(
@@ -178,7 +180,7 @@ sealed partial class PayoutDesk(
         return (await session.Payouts([id], cancellation)).GetValueOrDefault(id)?.Value;
     }
 
-    [LoggerMessage("Payout {Id} is {Status}: {Code}, {Message} It is taken up again at {Due:u}.")]
+    [LoggerMessage("Payout {Id} is {Status}: {Code}, {Message} It will be retried at {Due:u}.")]
     partial void LogWaits(
         LogLevel level,
         Guid id,
@@ -188,6 +190,6 @@ sealed partial class PayoutDesk(
         DateTimeOffset due
     );
 
-    [LoggerMessage(LogLevel.Error, "Payout {Id}: {Signal} is refused: {Why}. A person must look.")]
+    [LoggerMessage(LogLevel.Error, "Payout {Id}: {Signal} is refused: {Why}. An operator must look into it.")]
     partial void LogRefused(Guid id, string signal, PayoutRefusal why);
 }

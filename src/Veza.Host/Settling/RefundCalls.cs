@@ -36,6 +36,7 @@ sealed class RefundCalls(HyperswitchClient hyperswitch)
             return answered;
         }
 
+        // It was sent, so that its answer must be learnt, whoever stops waiting.
         var books = await hyperswitch.GetRefund(name, CancellationToken.None);
         return books.Answer.IsMissing ? answered : books;
     }

@@ -194,7 +194,7 @@ sealed partial class RefundDesk(
     {
         using var held = leases.Hold(Leased.Refund, refund.Value.Id.Value, refund.Version);
         await Ask(refund.Value, cancellation);
-        await held.PutOff(clock.GetUtcNow() + settings.SweepAfter);
+        await held.PutOff(clock.GetUtcNow() + settings.SweepAfter, cancellation);
     }
 
     async Task Ask(Refund refund, CancellationToken cancellation)
@@ -207,6 +207,7 @@ sealed partial class RefundDesk(
             {
                 actor = "worker";
                 await Tell(refund.Id, RefundSignal.SentAgain, Cause.Worker);
+                // From here on a stop of the host changes nothing: the refund is on its way.
                 return await Decided(refund, await hyperswitch.CreateRefund(refund, CancellationToken.None));
             },
             cancellation
@@ -251,6 +252,7 @@ sealed partial class RefundDesk(
     {
         var conclusion = await observations.Settle(
             new Observation.OfRefund(told, cause),
+            // What was heard is kept, whoever stops waiting.
             CancellationToken.None
         );
         if (conclusion.State == EventState.Quarantined)
@@ -270,6 +272,7 @@ sealed partial class RefundDesk(
             _ => cause,
             missing: () => false,
             (_, outcome) => outcome.IsAdvanced,
+            // What was heard is kept, whoever stops waiting.
             CancellationToken.None
         );
 

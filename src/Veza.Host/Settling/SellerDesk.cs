@@ -55,7 +55,7 @@ sealed partial class SellerDesk(Sellers sellers, StripeBooks books, ILogger<Sell
 
     [LoggerMessage(
         LogLevel.Warning,
-        "Stripe does not say how account {Account} stands ({Why}). It is registered all the same."
+        "Stripe did not report the status of account {Account} ({Why}). The account is registered all the same."
     )]
     partial void LogNoAnswer(string account, string why);
 }

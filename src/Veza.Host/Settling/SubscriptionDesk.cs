@@ -166,7 +166,7 @@ sealed partial class SubscriptionDesk(
         var answered = await hyperswitch.GetPayment(payment, cancellation);
         if (answered.Answer is Answer<ProviderPayment>.Accepted { Receipt: var seen })
         {
-            await Observe(seen, new Cause("sweep", answered.RequestId));
+            await Observe(seen, new Cause("sweep", answered.RequestId), cancellation);
         }
 
         return !answered.Answer.IsMissing;
@@ -191,11 +191,13 @@ sealed partial class SubscriptionDesk(
             answered = await hyperswitch.GetPayment(payment, cancellation);
         }
 
+        // Hyperswitch has answered: the answer is stored even if the host stops meanwhile.
+        cancellation = CancellationToken.None;
         var cause = new Cause(actor, answered.RequestId);
         switch (answered.Answer)
         {
             case Answer<ProviderPayment>.Accepted { Receipt: var seen }:
-                await Observe(seen, cause);
+                await Observe(seen, cause, cancellation);
                 return new SubscribeAnswer.Open();
             case Answer<ProviderPayment>.Denied { Refusal: var refusal }:
                 var price = subscription.Plan.Price;
@@ -210,7 +212,8 @@ sealed partial class SubscriptionDesk(
                         refusal.Code,
                         refusal.Message
                     ),
-                    cause
+                    cause,
+                    cancellation
                 );
                 return new SubscribeAnswer.Refused(refusal.Code, refusal.Message);
             default:
@@ -225,24 +228,24 @@ sealed partial class SubscriptionDesk(
         return await session.PaymentMethodOf(id, cancellation);
     }
 
-    async Task Observe(ProviderPayment payment, Cause cause)
+    async Task Observe(ProviderPayment payment, Cause cause, CancellationToken cancellation)
     {
-        var conclusion = await observations.Settle(
-            new Observation.OfPayment(payment, cause),
-            CancellationToken.None
-        );
+        var conclusion = await observations.Settle(new Observation.OfPayment(payment, cause), cancellation);
         if (conclusion.State == EventState.Quarantined)
         {
             LogQuarantined(payment.PaymentId, conclusion.Reason);
         }
     }
 
-    [LoggerMessage(LogLevel.Warning, "Payment {Payment} of subscription {Id} has no definite answer.")]
+    [LoggerMessage(
+        LogLevel.Warning,
+        "Payment {Payment} of subscription {Id} has no definite answer. Hyperswitch will be polled."
+    )]
     partial void LogInDoubt(Guid id, string payment);
 
     [LoggerMessage(
         LogLevel.Error,
-        "What Hyperswitch says of payment {Id} is not believed: {Why}. A person must look."
+        "Hyperswitch's answer about payment {Id} is quarantined: {Why}. An operator must look into it."
     )]
     partial void LogQuarantined(string id, string? why);
 }

@@ -15,6 +15,7 @@ sealed class Intake(IStore store, Wakes wakes, TimeProvider clock) : IAsyncDispo
     readonly GroupWriter<ReceivedEvent> writer = new(
         async events =>
         {
+            // Many requests share this write: none of them may cancel it for the others.
             await store.RecordEvents(events, clock.GetUtcNow(), CancellationToken.None);
             wakes.Inbox.Tap();
         },

@@ -1,4 +1,3 @@
-using System.Threading.Channels;
 using Veza.Adapters.Postgres;
 using Veza.Adapters.Storage;
 using Veza.Host.Reconciling;
@@ -6,8 +5,8 @@ using Veza.Host.Reconciling;
 namespace Veza.Host.Workers;
 
 /// <summary>
-/// Every <c>RECONCILE_INTERVAL</c> one of the hosts compares what has changed since the last time with both providers, and
-/// looks for what is stuck. What is asked for through the API runs here too, one after the other.
+/// Every <c>RECONCILE_INTERVAL</c> one of the hosts reconciles what has changed since the last run with both providers, and
+/// logs the alarms that ring.
 /// </summary>
 sealed partial class Bookkeeper(
     Settings settings,
@@ -15,40 +14,26 @@ sealed partial class Bookkeeper(
     ReconciliationDesk desk,
     Alarms alarms,
     TimeProvider clock,
-    ILogger<Bookkeeper> log
-) : BackgroundService
+    ILogger<Bookkeeper> logger
+) : PollingWorker(settings.ReconcileInterval, clock, logger)
 {
     const string Name = "reconciliation";
 
     static readonly TimeSpan Longest = TimeSpan.FromDays(30);
 
-    readonly Channel<(Guid Id, Scope Scope)> asked = Channel.CreateUnbounded<(Guid, Scope)>();
+    protected override bool WaitsFirst => true;
 
-    /// <summary>Runs it soon; its row says how it goes.</summary>
-    public void Ask(Guid id, Scope scope) => asked.Writer.TryWrite((id, scope));
-
-    protected override Task ExecuteAsync(CancellationToken stopping) =>
-        Task.WhenAll(Serve(stopping), Repeat(stopping));
-
-    async Task Serve(CancellationToken stopping)
+    protected override async Task<bool> RunOnce(CancellationToken cancellation)
     {
-        await foreach (var (id, scope) in asked.Reader.ReadAllAsync(stopping))
+        try
         {
-            await Rounds.Once(
-                () => desk.Finish(id, scope, _ => { }, stopping),
-                error => LogFailed(error.Message),
-                stopping
-            );
+            await Compare(cancellation);
+            return false;
         }
-    }
-
-    async Task Repeat(CancellationToken stopping)
-    {
-        using var beat = new PeriodicTimer(settings.ReconcileInterval, clock);
-        while (await beat.WaitForNextTickAsync(stopping))
+        finally
         {
-            await Rounds.Once(() => Compare(stopping), error => LogFailed(error.Message), stopping);
-            await Rounds.Once(() => Look(stopping), error => LogFailed(error.Message), stopping);
+            // The alarms are logged even if a provider could not be compared with.
+            await Look(cancellation);
         }
     }
 
@@ -58,7 +43,7 @@ sealed partial class Bookkeeper(
     /// </summary>
     internal async Task<Report?> Compare(CancellationToken cancellation)
     {
-        var now = clock.GetUtcNow();
+        var now = Clock.GetUtcNow();
         var cutOff = now - settings.ReconcileGrace;
         var lease = settings.ReconcileInterval * 0.9;
         if (await store.BeginWalk(Name, cutOff, now, lease, cancellation) is not { } walked)
@@ -81,7 +66,7 @@ sealed partial class Bookkeeper(
             return null;
         }
 
-        now = clock.GetUtcNow();
+        now = Clock.GetUtcNow();
         var differences = report.Findings.Count(finding => finding.Counts);
         var upto = report.Agrees ? cutOff : walked;
         await store.EndWalk(Name, upto, report.Compared.Orders, differences, now, now, cancellation);
@@ -110,19 +95,16 @@ sealed partial class Bookkeeper(
 
     [LoggerMessage(
         LogLevel.Error,
-        "The books differ ({Reason}): {Entity} {Id}, here '{Ours}', there '{Theirs}'. Healed: {Healed}."
+        "Reconciliation found a difference ({Reason}): {Entity} {Id} is '{Ours}' here and '{Theirs}' at the provider. Healed: {Healed}."
     )]
     partial void LogFinding(string reason, string entity, string id, string ours, string theirs, bool healed);
 
-    [LoggerMessage(LogLevel.Error, "The books could not be compared: {Why}")]
+    [LoggerMessage(LogLevel.Error, "The reconciliation did not finish: {Why}")]
     partial void LogNotCompared(string? why);
 
     [LoggerMessage(
         LogLevel.Error,
-        "Alarm {Alarm}: {Count}, the oldest since {Since:u}, such as {Example}. What to do: {Runbook}"
+        "Alarm {Alarm}: {Count}, the oldest since {Since:u}, for example {Example}. Runbook: {Runbook}"
     )]
     partial void LogAlarm(string alarm, long count, DateTimeOffset since, string example, string runbook);
-
-    [LoggerMessage(LogLevel.Warning, "A round of reconciliation failed and will be repeated: {Why}")]
-    partial void LogFailed(string why);
 }

@@ -5,7 +5,7 @@ using Veza.Adapters.Storage;
 
 namespace Veza.Host.Workers;
 
-/// <summary>Brings messages to the marketplace's own systems. One endpoint's trouble holds nobody else up for long.</summary>
+/// <summary>Delivers webhooks to the marketplace's own systems. A slow endpoint does not delay the others for long.</summary>
 sealed partial class DeliveryWorker(
     WebhookDeliveries deliveries,
     WebhookSender sender,
@@ -13,43 +13,29 @@ sealed partial class DeliveryWorker(
     LeaseKeeper leases,
     Wakes wakes,
     TimeProvider clock,
-    ILogger<DeliveryWorker> log
-) : BackgroundService
+    ILogger<DeliveryWorker> logger
+) : PollingWorker(TimeSpan.FromSeconds(1), clock, logger, wakes.Deliveries)
 {
     const int Most = 50;
 
-    static readonly TimeSpan Beat = TimeSpan.FromSeconds(1);
-
-    protected override async Task ExecuteAsync(CancellationToken stopping)
+    protected override async Task<bool> RunOnce(CancellationToken cancellation)
     {
-        while (!stopping.IsCancellationRequested)
-        {
-            await Rounds.Once(() => DeliverAll(stopping), LogFailed, stopping);
-
-            await wakes.Deliveries.Wait(Beat, clock, stopping);
-        }
-    }
-
-    async Task DeliverAll(CancellationToken stopping)
-    {
-        while (await deliveries.Follow(stopping))
+        while (await deliveries.Follow(cancellation))
         {
             // There may be more.
         }
 
-        IReadOnlyList<DueDelivery> due;
-        do
-        {
-            due = await deliveries.Claim(Most, settings.LeaseTerm, stopping);
-            await Task.WhenAll(due.Select(delivery => Deliver(delivery, stopping)));
-        } while (due.Count == Most);
+        var due = await deliveries.Claim(Most, settings.LeaseTerm, cancellation);
+        await Task.WhenAll(due.Select(delivery => Deliver(delivery, cancellation)));
+        return due.Count == Most;
     }
 
-    async Task Deliver(DueDelivery delivery, CancellationToken stopping)
+    async Task Deliver(DueDelivery delivery, CancellationToken cancellation)
     {
         using var held = leases.Hold(Leased.Delivery, $"{delivery.Endpoint}:{delivery.Sequence}");
-        var result = await sender.Send(delivery, stopping);
+        var result = await sender.Send(delivery, cancellation);
         Telemetry.Deliveries.Add(1, Telemetry.Tag("outcome", result.Arrived ? "delivered" : "not_taken"));
+        // It has been sent: the result is recorded even if the host stops meanwhile.
         if (await deliveries.Record(result, CancellationToken.None))
         {
             LogSwitchedOff(delivery.Endpoint, delivery.Url, result.Error);
@@ -60,15 +46,15 @@ sealed partial class DeliveryWorker(
         }
     }
 
-    [LoggerMessage(LogLevel.Error, "A round of deliveries failed and will be repeated.")]
-    partial void LogFailed(Exception error);
-
-    [LoggerMessage(LogLevel.Warning, "{Message} was not taken by endpoint {Endpoint}: {Why}. Again later.")]
+    [LoggerMessage(
+        LogLevel.Warning,
+        "Message {Message} was not delivered to endpoint {Endpoint}: {Why}. It will be retried."
+    )]
     partial void LogNotTaken(string message, Guid endpoint, string? why);
 
     [LoggerMessage(
         LogLevel.Error,
-        "Endpoint {Endpoint} ({Url}) is switched off: {Why}. What it was to be told is kept; enable it to go on."
+        "Endpoint {Endpoint} ({Url}) is disabled: {Why}. Its messages are kept; enable it to resume their delivery."
     )]
     partial void LogSwitchedOff(Guid endpoint, string url, string? why);
 }

@@ -15,8 +15,8 @@ sealed partial class EventWalker(
     StripeBooks books,
     Wakes wakes,
     TimeProvider clock,
-    ILogger<EventWalker> log
-) : BackgroundService
+    ILogger<EventWalker> logger
+) : PollingWorker(settings.EventWalkInterval, clock, logger)
 {
     const string Name = "stripe_events";
 
@@ -28,19 +28,16 @@ sealed partial class EventWalker(
 
     static readonly TimeSpan Kept = TimeSpan.FromDays(30);
 
-    protected override async Task ExecuteAsync(CancellationToken stopping)
+    protected override async Task<bool> RunOnce(CancellationToken cancellation)
     {
-        using var beat = new PeriodicTimer(settings.EventWalkInterval, clock);
-        do
-        {
-            await Rounds.Once(() => Walk(stopping), error => LogFailed(error.Message), stopping);
-        } while (await beat.WaitForNextTickAsync(stopping));
+        await Walk(cancellation);
+        return false;
     }
 
     /// <summary>Up to the events whose webhooks may still be on their way. Answers how many were new.</summary>
     internal async Task<int> Walk(CancellationToken cancellation)
     {
-        var now = clock.GetUtcNow();
+        var now = Clock.GetUtcNow();
         var upto = now - settings.SweepAfter;
         if (await store.BeginWalk(Name, upto, now, settings.LeaseTerm, cancellation) is not { } walked)
         {
@@ -54,7 +51,7 @@ sealed partial class EventWalker(
             var until = from + Window < upto ? from + Window : upto;
             var (seen, fresh) = await Record(from - Overlap, until, cancellation);
             gaps += fresh;
-            now = clock.GetUtcNow();
+            now = Clock.GetUtcNow();
             await store.EndWalk(Name, until, seen, fresh, now + settings.LeaseTerm, now, cancellation);
             from = until;
         }
@@ -84,7 +81,7 @@ sealed partial class EventWalker(
                 seen += page.Items.Count;
                 fresh += await store.RecordEvents(
                     [.. page.Items.Select(item => Read(item) with { FromList = true })],
-                    clock.GetUtcNow(),
+                    Clock.GetUtcNow(),
                     cancellation
                 );
             }
@@ -115,9 +112,9 @@ sealed partial class EventWalker(
         );
     }
 
-    [LoggerMessage(LogLevel.Warning, "Stripe's list holds {Gaps} events that no webhook has brought.")]
+    [LoggerMessage(
+        LogLevel.Warning,
+        "{Gaps} events were missing: no webhook has delivered them. They were read from Stripe's list of events."
+    )]
     partial void LogGaps(int gaps);
-
-    [LoggerMessage(LogLevel.Warning, "Stripe's events could not be walked ({Why}); again later.")]
-    partial void LogFailed(string why);
 }

@@ -4,18 +4,12 @@ using Veza.Adapters.Postgres;
 
 namespace Veza.Host.Workers;
 
-/// <summary>
-/// What stands where, read every 15 seconds and told to whoever scrapes: a scrape costs the database nothing.
-/// </summary>
-sealed partial class Gauges : BackgroundService
+/// <summary>Gauges of queues, money and alarms, refreshed every 15 seconds so that a scrape costs no query.</summary>
+sealed class Gauges : PollingWorker
 {
-    static readonly TimeSpan Beat = TimeSpan.FromSeconds(15);
-
     readonly Backlog backlog;
     readonly Alarms alarms;
     readonly Circuits circuits;
-    readonly TimeProvider clock;
-    readonly ILogger<Gauges> log;
     IReadOnlyList<Waiting> waiting = [];
     IReadOnlyList<RaisedAlarm> raised = [];
 
@@ -25,16 +19,11 @@ sealed partial class Gauges : BackgroundService
         Circuits circuits,
         IMeterFactory meters,
         TimeProvider clock,
-        ILogger<Gauges> log
+        ILogger<Gauges> logger
     )
+        : base(TimeSpan.FromSeconds(15), clock, logger)
     {
-        (this.backlog, this.alarms, this.circuits, this.clock, this.log) = (
-            backlog,
-            alarms,
-            circuits,
-            clock,
-            log
-        );
+        (this.backlog, this.alarms, this.circuits) = (backlog, alarms, circuits);
         var meter = meters.Create(Telemetry.Name);
         meter.CreateObservableGauge("veza.waiting", Counts, description: "What waits, by queue and state");
         meter.CreateObservableGauge("veza.oldest.age", Ages, "s", "How long the oldest in a queue waits");
@@ -57,13 +46,10 @@ sealed partial class Gauges : BackgroundService
             .GroupBy(entry => entry.Queue)
             .ToDictionary(queue => queue.Key, queue => queue.Max(entry => (long)Age(entry)));
 
-    protected override async Task ExecuteAsync(CancellationToken stopping)
+    protected override async Task<bool> RunOnce(CancellationToken cancellation)
     {
-        using var beat = new PeriodicTimer(Beat, clock);
-        do
-        {
-            await Rounds.Once(() => Look(stopping), error => LogFailed(error.Message), stopping);
-        } while (await beat.WaitForNextTickAsync(stopping));
+        await Look(cancellation);
+        return false;
     }
 
     internal async Task Look(CancellationToken cancellation)
@@ -112,8 +98,5 @@ sealed partial class Gauges : BackgroundService
                 Telemetry.Tag("provider", circuit.Provider)
             ));
 
-    double Age(Waiting entry) => Math.Max(0, (clock.GetUtcNow() - entry.Since).TotalSeconds);
-
-    [LoggerMessage(LogLevel.Warning, "The gauges could not be read and are old: {Why}")]
-    partial void LogFailed(string why);
+    double Age(Waiting entry) => Math.Max(0, (Clock.GetUtcNow() - entry.Since).TotalSeconds);
 }

@@ -5,8 +5,8 @@ using Veza.Host.Settling;
 namespace Veza.Host.Workers;
 
 /// <summary>
-/// Gives recorded webhooks their effect: many at a time, event and effect in one transaction. A crash in between
-/// leaves the event waiting and nothing changed.
+/// Processes recorded webhooks: many at a time, event and effect in one transaction. A crash in between leaves the event
+/// waiting and nothing changed.
 /// </summary>
 sealed partial class InboxWorker(
     Settings settings,
@@ -15,8 +15,8 @@ sealed partial class InboxWorker(
     Settler settler,
     Wakes wakes,
     TimeProvider clock,
-    ILogger<InboxWorker> log
-) : BackgroundService
+    ILogger<InboxWorker> logger
+) : PollingWorker(TimeSpan.FromSeconds(1), clock, logger, wakes.Inbox)
 {
     const int Most = 200;
 
@@ -24,35 +24,15 @@ sealed partial class InboxWorker(
     const int Batches = 2;
 
     protected override Task ExecuteAsync(CancellationToken stopping) =>
-        Task.WhenAll(Enumerable.Range(0, Batches).Select(_ => Run(stopping)));
+        Task.WhenAll(Enumerable.Range(0, Batches).Select(_ => base.ExecuteAsync(stopping)));
 
-#pragma warning disable CA1031 // Whatever is wrong with one event, the others are waiting.
-    async Task Run(CancellationToken stopping)
-    {
-        while (!stopping.IsCancellationRequested)
-        {
-            try
-            {
-                while (await Process(Most, stopping) == Most)
-                {
-                    // There is more.
-                }
-            }
-            catch (OperationCanceledException) when (stopping.IsCancellationRequested)
-            {
-                return;
-            }
-            catch (Exception error)
-            {
-                LogBatchFailed(error.Message);
-                await ProcessOneByOne(stopping);
-            }
+    protected override async Task<bool> RunOnce(CancellationToken cancellation) =>
+        await Process(Most, cancellation) == Most;
 
-            await wakes.Inbox.Wait(TimeSpan.FromSeconds(1), clock, stopping);
-        }
-    }
+    /// <summary>One faulty event fails its whole batch, so after a failure each event is processed by itself.</summary>
+    protected override Task Recover(CancellationToken cancellation) => ProcessOneByOne(cancellation);
 
-    /// <summary>One batch; answers how many events it took.</summary>
+    /// <summary>One batch; returns how many events it took.</summary>
     internal async Task<int> Process(
         int most,
         CancellationToken cancellation,
@@ -67,7 +47,7 @@ sealed partial class InboxWorker(
             return 0;
         }
 
-        var now = clock.GetUtcNow();
+        var now = Clock.GetUtcNow();
         var read = events
             .Select(waiting => (Event: waiting, Read: EventReading.Of(waiting, settings.IsLive)))
             .ToList();
@@ -105,7 +85,8 @@ sealed partial class InboxWorker(
         return events.Count;
     }
 
-    /// <summary>Something in the batch cannot be processed: find it, set it aside, let the others through.</summary>
+#pragma warning disable CA1031 // Whatever is wrong with one event, the others are waiting.
+    /// <summary>Poisons each event of the batch that cannot be processed, and processes the others.</summary>
     internal async Task ProcessOneByOne(CancellationToken stopping)
     {
         var taken = new List<WaitingEvent>();
@@ -122,35 +103,35 @@ sealed partial class InboxWorker(
             catch (Exception error)
                 when (store.IsPassing(error) || stopping.IsCancellationRequested || taken.Count == 0)
             {
-                // The database is away, or we are going: the events wait.
+                // The database does not answer, or the host stops: the events wait.
                 return;
             }
             catch (Exception error)
             {
-                await SetAside(taken[^1], error, stopping);
+                await Poison(taken[^1], error, stopping);
             }
         }
     }
 #pragma warning restore CA1031
 
-    async Task SetAside(WaitingEvent waiting, Exception why, CancellationToken cancellation)
+    async Task Poison(WaitingEvent waiting, Exception why, CancellationToken cancellation)
     {
         await using var session = await store.Begin(cancellation);
         await session.CloseEvents(
             [new ClosedEvent(waiting, EventState.Poisoned, why.Message)],
-            clock.GetUtcNow(),
+            Clock.GetUtcNow(),
             cancellation
         );
         await session.Commit(cancellation);
         LogPoisoned(why, waiting.EventId);
     }
 
-    [LoggerMessage(LogLevel.Warning, "A batch of webhooks failed ({Why}); taking them one by one.")]
-    partial void LogBatchFailed(string why);
-
     [LoggerMessage(LogLevel.Error, "The {Provider} event {Event} ({Type}) is quarantined: {Why}.")]
     partial void LogQuarantined(string provider, string @event, string type, string? why);
 
-    [LoggerMessage(LogLevel.Error, "The event {Event} cannot be processed and is set aside.")]
+    [LoggerMessage(
+        LogLevel.Error,
+        "The event {Event} cannot be processed: it is poisoned. Replay it once the cause is fixed."
+    )]
     partial void LogPoisoned(Exception error, string @event);
 }

@@ -8,7 +8,7 @@ namespace Veza.Host.Workers;
 
 /// <summary>
 /// Asks a provider about what an event only hints at, outside any transaction, and lets the domain decide on the answer. An
-/// event whose question has no answer waits for its lease to run out and is asked about again.
+/// event whose question has no answer is retried when its lease expires.
 /// </summary>
 sealed partial class Inquirer(
     Settings settings,
@@ -20,34 +20,24 @@ sealed partial class Inquirer(
     LeaseKeeper leases,
     Wakes wakes,
     TimeProvider clock,
-    ILogger<Inquirer> log
-) : BackgroundService
+    ILogger<Inquirer> logger
+)
+    : PollingWorker(
+        Durations.Least(TimeSpan.FromSeconds(5), settings.LeaseBeat),
+        clock,
+        logger,
+        wakes.Inquiries
+    )
 {
     const int Most = 20;
 
-    protected override async Task ExecuteAsync(CancellationToken stopping)
-    {
-        while (!stopping.IsCancellationRequested)
-        {
-            await Rounds.Once(() => InquireAll(stopping), LogFailed, stopping);
+    protected override async Task<bool> RunOnce(CancellationToken cancellation) =>
+        await Inquire(cancellation) == Most;
 
-            var most = Durations.Least(TimeSpan.FromSeconds(5), settings.LeaseBeat);
-            await wakes.Inquiries.Wait(most, clock, stopping);
-        }
-    }
-
-    async Task InquireAll(CancellationToken stopping)
-    {
-        while (await Inquire(stopping) == Most)
-        {
-            // There is more.
-        }
-    }
-
-    /// <summary>One round; answers how many events it took.</summary>
+    /// <summary>One batch; returns how many events it claimed.</summary>
     internal async Task<int> Inquire(CancellationToken cancellation)
     {
-        var claimed = await store.ClaimEvents(Most, clock.GetUtcNow(), settings.LeaseTerm, cancellation);
+        var claimed = await store.ClaimEvents(Most, Clock.GetUtcNow(), settings.LeaseTerm, cancellation);
         await Task.WhenAll(claimed.Select(waiting => Conclude(waiting, cancellation)));
         return claimed.Count;
     }
@@ -78,13 +68,13 @@ sealed partial class Inquirer(
 
         if (conclusion.State == EventState.Quarantined)
         {
-            LogQuarantined(waiting.EventId, waiting.Type, conclusion.Reason);
+            LogQuarantined(waiting.Provider, waiting.EventId, waiting.Type, conclusion.Reason);
         }
 
         await using var session = await store.Begin(cancellation);
         await session.CloseEvents(
             [new ClosedEvent(waiting, conclusion.State, conclusion.Reason, conclusion.Awaits)],
-            clock.GetUtcNow(),
+            Clock.GetUtcNow(),
             cancellation
         );
         await session.Commit(cancellation);
@@ -168,20 +158,17 @@ sealed partial class Inquirer(
     {
         var standing =
             await books.Account(account, cancellation) ?? new AccountStanding(false, false, "not_connected");
-        return await store.SaveStanding(account, standing, clock.GetUtcNow(), cancellation)
+        return await store.SaveStanding(account, standing, Clock.GetUtcNow(), cancellation)
             ? new Conclusion(EventState.Processed)
             : new Conclusion(EventState.Ignored, "not_ours");
     }
 
-    [LoggerMessage(LogLevel.Error, "A round of inquiries failed and will be repeated.")]
-    partial void LogFailed(Exception error);
-
     [LoggerMessage(
         LogLevel.Warning,
-        "Nobody could be asked about the event {Event} ({Type}): {Why}. Again later."
+        "Event {Event} ({Type}): the provider did not answer ({Why}). It will be retried when its lease expires."
     )]
     partial void LogNoAnswer(string @event, string type, string why);
 
-    [LoggerMessage(LogLevel.Error, "The stripe event {Event} ({Type}) is quarantined: {Why}.")]
-    partial void LogQuarantined(string @event, string type, string? why);
+    [LoggerMessage(LogLevel.Error, "The {Provider} event {Event} ({Type}) is quarantined: {Why}.")]
+    partial void LogQuarantined(string provider, string @event, string type, string? why);
 }

@@ -4,70 +4,48 @@ using Veza.Adapters.Storage;
 namespace Veza.Host.Workers;
 
 /// <summary>
-/// Renews the leases of what this host has in hand for as long as its calls run. When the host dies nobody renews them,
-/// and another takes over within <c>WORKER_LEASE</c>.
+/// Renews the leases that this host holds for as long as its calls run. When the host dies its leases expire, and another
+/// host takes over within <c>WORKER_LEASE</c>.
 /// </summary>
-sealed partial class LeaseKeeper(
-    Settings settings,
-    IStore store,
-    TimeProvider clock,
-    ILogger<LeaseKeeper> log
-) : BackgroundService
+sealed class LeaseKeeper(Settings settings, IStore store, TimeProvider clock, ILogger<LeaseKeeper> logger)
+    : PollingWorker(settings.LeaseBeat, clock, logger)
 {
-    readonly ConcurrentDictionary<Lease, byte> inHand = new();
+    readonly ConcurrentDictionary<Lease, byte> held = new();
 
-    /// <summary>In hand until it is disposed of.</summary>
+    /// <summary>Renewed until it is disposed of.</summary>
     public Held Hold(Leased what, object id, int version = 0)
     {
         var lease = new Lease(what, id.ToString()!, version);
-        inHand[lease] = 0;
+        held[lease] = 0;
         return new(this, lease);
     }
 
-    protected override async Task ExecuteAsync(CancellationToken stopping)
-    {
-        using var beat = new PeriodicTimer(settings.LeaseBeat, clock);
-        try
-        {
-            while (await beat.WaitForNextTickAsync(stopping))
-            {
-                await Rounds.Once(() => Renew(stopping), error => LogFailed(error.Message), stopping);
-            }
-        }
-        catch (OperationCanceledException) when (stopping.IsCancellationRequested)
-        {
-            // What is in the air lands before its lease runs out.
-        }
-    }
+    protected override bool WaitsFirst => true;
 
-    async Task Renew(CancellationToken cancellation)
+    protected override async Task<bool> RunOnce(CancellationToken cancellation)
     {
-        var leases = inHand.Keys;
+        var leases = held.Keys;
         if (leases.Count > 0)
         {
-            await store.HoldUntil([.. leases], clock.GetUtcNow() + settings.LeaseTerm, cancellation);
+            await store.HoldUntil([.. leases], Clock.GetUtcNow() + settings.LeaseTerm, cancellation);
         }
+
+        return false;
     }
 
-    Task HoldUntil(Lease lease, DateTimeOffset until) =>
-        store.HoldUntil([lease], until, CancellationToken.None);
+    Task HoldUntil(Lease lease, DateTimeOffset until, CancellationToken cancellation) =>
+        store.HoldUntil([lease], until, cancellation);
 
-    /// <summary>One thing in hand.</summary>
+    /// <summary>One lease that is being renewed.</summary>
     internal sealed class Held(LeaseKeeper keeper, Lease lease) : IDisposable
     {
-        /// <summary>It was asked about and stands as it stood: it is due again then, not when its lease runs out.</summary>
-        public Task PutOff(DateTimeOffset until)
+        /// <summary>The provider was polled and nothing has changed: it is due again then, not when its lease expires.</summary>
+        public Task PutOff(DateTimeOffset until, CancellationToken cancellation)
         {
             Dispose();
-            return keeper.HoldUntil(lease, until);
+            return keeper.HoldUntil(lease, until, cancellation);
         }
 
-        public void Dispose() => keeper.inHand.TryRemove(lease, out _);
+        public void Dispose() => keeper.held.TryRemove(lease, out _);
     }
-
-    [LoggerMessage(
-        LogLevel.Warning,
-        "What is in hand could not be kept ({Why}); if that lasts, another host takes it over."
-    )]
-    partial void LogFailed(string why);
 }

@@ -4,10 +4,10 @@ using Veza.Host.Settling;
 namespace Veza.Host.Workers;
 
 /// <summary>
-/// Asks about what should have been heard of: payments awaited, refunds undecided, disputes open, events that came
-/// before their object; gives back what belongs to nothing. Chosen by state and by their own next time, never by age.
+/// Polls the providers about what no webhook has reported: awaited payments, undecided refunds, open disputes, events that
+/// came before their object; returns deposits that belong to nothing. Chosen by state and due time, never by age.
 /// </summary>
-sealed partial class Sweeper(
+sealed class Sweeper(
     Settings settings,
     IStore store,
     PaymentDesk payments,
@@ -16,19 +16,19 @@ sealed partial class Sweeper(
     DepositDesk deposits,
     Wakes wakes,
     TimeProvider clock,
-    ILogger<Sweeper> log
-) : BackgroundService
+    ILogger<Sweeper> logger
+)
+    // The second sweep comes when the leases of the host before this one have expired, if it was killed.
+    : PollingWorker(Durations.Least(settings.SweepInterval, settings.Lease), clock, logger)
 {
-    protected override async Task ExecuteAsync(CancellationToken stopping)
+    bool hasSwept;
+
+    protected override async Task<bool> RunOnce(CancellationToken cancellation)
     {
-        await Rounds.Once(() => Sweep(stopping), LogFailed, stopping);
-        // What the host before this one was asking about when it was killed is free again by then.
-        await Task.Delay(Durations.Least(settings.SweepInterval, settings.Lease), clock, stopping);
-        using var beat = new PeriodicTimer(settings.SweepInterval, clock);
-        do
-        {
-            await Rounds.Once(() => Sweep(stopping), LogFailed, stopping);
-        } while (await beat.WaitForNextTickAsync(stopping));
+        await Sweep(cancellation);
+        Interval = hasSwept ? settings.SweepInterval : Interval;
+        hasSwept = true;
+        return false;
     }
 
     internal async Task Sweep(CancellationToken cancellation)
@@ -50,7 +50,4 @@ sealed partial class Sweeper(
 
         wakes.Workers();
     }
-
-    [LoggerMessage(LogLevel.Warning, "This sweep failed and will be repeated.")]
-    partial void LogFailed(Exception error);
 }

@@ -11,14 +11,14 @@ using Veza.Host.Settling;
 namespace Veza.Host.Workers;
 
 /// <summary>
-/// Moves due transfers one step each: claims a batch, asks Stripe for all of it at once within the rate limit,
-/// and stores the answers in batches while the next ones are on their way. First tries, retries, look-ups and an
-/// operator's "try again" are all this loop, because what to do is read from the stored state.
+/// Moves due transfers one step each: claims a batch, calls Stripe for all of it at once within the rate limit, and stores
+/// the answers in batches while the next calls are in flight. First tries, retries, look-ups and an operator's "try again"
+/// are all this loop, because what to do is read from the stored state.
 /// </summary>
 [SuppressMessage(
     "Reliability",
     "CA1001",
-    Justification = "A call that is cut off may outlive the worker; neither field holds anything but memory."
+    Justification = "A cancelled call may outlive the worker; neither field holds anything but memory."
 )]
 sealed partial class TransferWorker(
     Work work,
@@ -30,15 +30,23 @@ sealed partial class TransferWorker(
     LeaseKeeper leases,
     Wake wake,
     TimeProvider clock,
-    ILogger<TransferWorker> log
-) : BackgroundService
+    ILogger<TransferWorker> logger
+)
+    // At least so often that the expired leases of a dead host are found in time.
+    : PollingWorker(Durations.Least(settings.CheckInterval, all.LeaseBeat), clock, logger, wake)
 {
-    /// <summary>Longer than a call takes; what is cut off then is taken over when its lease runs out.</summary>
-    static readonly TimeSpan Patience = TimeSpan.FromSeconds(20);
+    /// <summary>Longer than a call takes. A call cancelled after it is retried when its lease expires.</summary>
+    static readonly TimeSpan DrainTimeout = TimeSpan.FromSeconds(20);
 
     readonly SemaphoreSlim calls = new(all.StripeConcurrency);
-    readonly CancellationTokenSource cutOff = new();
-    int flying;
+    readonly CancellationTokenSource drained = new(Timeout.InfiniteTimeSpan, clock);
+
+    /// <summary>Tapped when so few transfers are in flight that the next batch may be claimed.</summary>
+    readonly Wake room = new();
+    GroupWriter<Result>? results;
+    int inFlight;
+
+    protected override string WorkerName => $"{nameof(TransferWorker)} ({work})";
 
     protected override async Task ExecuteAsync(CancellationToken stopping)
     {
@@ -48,75 +56,56 @@ sealed partial class TransferWorker(
             return;
         }
 
-        await using var results = new GroupWriter<Result>(Store, Math.Max(settings.BatchSize, 100));
-        while (!stopping.IsCancellationRequested)
+        await using (results = new GroupWriter<Result>(Store, Math.Max(settings.BatchSize, 100)))
         {
-            try
-            {
-                if (!await TakeOff(results, stopping))
-                {
-                    // At least so often that what a host which is gone had in hand is taken up in time.
-                    await wake.Wait(Durations.Least(settings.CheckInterval, all.LeaseBeat), clock, stopping);
-                }
-            }
-            catch (OperationCanceledException) when (stopping.IsCancellationRequested)
-            {
-                break;
-            }
-#pragma warning disable CA1031 // The worker must outlive whatever went wrong with one claim.
-            catch (Exception error)
-#pragma warning restore CA1031
-            {
-                LogClaimFailed(error, work);
-                await Task.Delay(TimeSpan.FromSeconds(1), clock, stopping);
-            }
+            await base.ExecuteAsync(stopping);
+            await Drain();
         }
-
-        await Land();
     }
 
-    /// <summary>Claims the next batch once half of the last one has landed. False if nothing is due.</summary>
-    async Task<bool> TakeOff(GroupWriter<Result> results, CancellationToken stopping)
+    /// <summary>Claims the next batch once half of the last one is done.</summary>
+    protected override async Task<bool> RunOnce(CancellationToken cancellation)
     {
-        while (Volatile.Read(ref flying) > settings.BatchSize / 2)
+        while (Volatile.Read(ref inFlight) > settings.BatchSize / 2)
         {
-            await Task.Delay(1, stopping);
+            await room.Wait(DrainTimeout, Clock, cancellation);
         }
 
-        // Not to be cut off in the middle: what is claimed and does not fly waits for its lease to run out.
-        stopping.ThrowIfCancellationRequested();
-        var claimed = await Claim();
-        Interlocked.Add(ref flying, claimed.Count);
-        foreach (var transfer in claimed)
+        cancellation.ThrowIfCancellationRequested();
+        // Cancelled in the middle, the claim would leave transfers leased that nobody executes.
+        var batch = await ClaimBatch(CancellationToken.None);
+        Interlocked.Add(ref inFlight, batch.Count);
+        foreach (var transfer in batch)
         {
-            _ = Fly(transfer, results);
+            _ = Execute(transfer);
         }
 
-        return claimed.Count > 0;
+        return batch.Count > 0;
     }
 
-    /// <summary>No new claims; what is in the air gets its answer and its row.</summary>
-    async Task Land()
+    /// <summary>After the stop: no new claims, but each transfer in flight gets its answer stored.</summary>
+    async Task Drain()
     {
-        cutOff.CancelAfter(Patience);
-        while (Volatile.Read(ref flying) > 0 && !cutOff.IsCancellationRequested)
+        drained.CancelAfter(DrainTimeout);
+        while (Volatile.Read(ref inFlight) > 0 && !drained.IsCancellationRequested)
         {
-            await Task.Delay(10, CancellationToken.None);
+            // The host has been told to stop already: the timeout is the only limit.
+            await room.Wait(DrainTimeout, Clock, CancellationToken.None);
         }
     }
 
-#pragma warning disable CA1031 // One transfer's fault must not ground the others; its lease brings it back.
-    async Task Fly(Versioned<Transfer> transfer, GroupWriter<Result> results)
+#pragma warning disable CA1031 // One transfer's fault must not stop the others; it is retried when its lease expires.
+    async Task Execute(Versioned<Transfer> transfer)
     {
         Correlation.Begin(transfer.Correlation);
         using var held = leases.Hold(Leased.Transfer, transfer.Value.Id.Value, transfer.Version);
         try
         {
-            await calls.WaitAsync(cutOff.Token);
+            await calls.WaitAsync(drained.Token);
             Result? result;
             try
             {
-                result = await Perform(transfer, cutOff.Token);
+                result = await Perform(transfer, drained.Token);
             }
             finally
             {
@@ -125,12 +114,13 @@ sealed partial class TransferWorker(
 
             if (result is not null)
             {
-                await results.Write(result, CancellationToken.None);
+                // Stripe has answered: the answer is stored even if the host stops meanwhile.
+                await results!.Write(result, CancellationToken.None);
             }
         }
-        catch (OperationCanceledException) when (cutOff.IsCancellationRequested)
+        catch (OperationCanceledException) when (drained.IsCancellationRequested)
         {
-            LogCutOff(transfer.Value.Id.Value);
+            LogCancelled(transfer.Value.Id.Value);
         }
         catch (Exception error)
         {
@@ -138,7 +128,10 @@ sealed partial class TransferWorker(
         }
         finally
         {
-            Interlocked.Decrement(ref flying);
+            if (Interlocked.Decrement(ref inFlight) <= settings.BatchSize / 2)
+            {
+                room.Tap();
+            }
         }
     }
 #pragma warning restore CA1031
@@ -146,14 +139,8 @@ sealed partial class TransferWorker(
     /// <summary>What one transfer heard, and what it had been asked to do.</summary>
     internal sealed record Result(Versioned<Transfer> Claimed, TransferDuty Duty, Heard Heard);
 
-    internal Task<IReadOnlyList<Versioned<Transfer>>> Claim() =>
-        store.ClaimTransfers(
-            work,
-            settings.BatchSize,
-            clock.GetUtcNow(),
-            all.LeaseTerm,
-            CancellationToken.None
-        );
+    internal Task<IReadOnlyList<Versioned<Transfer>>> ClaimBatch(CancellationToken cancellation) =>
+        store.ClaimTransfers(work, settings.BatchSize, Clock.GetUtcNow(), all.LeaseTerm, cancellation);
 
     /// <summary>Asks Stripe what the transfer's state says must be asked.</summary>
     internal async Task<Result?> Perform(Versioned<Transfer> transfer, CancellationToken cancellation) =>
@@ -164,10 +151,12 @@ sealed partial class TransferWorker(
     /// <summary>A batch against what was claimed; after a conflict each alone, against what is stored now.</summary>
     internal async Task Store(IReadOnlyList<Result> results)
     {
+        // Stripe has answered: the answers are stored even if the host stops meanwhile.
+        var cancellation = CancellationToken.None;
         if (results.Count > 1)
         {
-            await using var session = await store.Begin(CancellationToken.None);
-            var work = new UnitOfWork(session, clock.GetUtcNow(), CancellationToken.None);
+            await using var session = await store.Begin(cancellation);
+            var work = new UnitOfWork(session, Clock.GetUtcNow(), cancellation);
             foreach (var result in results)
             {
                 work.Changes.Transfers.Read(result.Claimed.Value.Id.Value, result.Claimed);
@@ -185,7 +174,7 @@ sealed partial class TransferWorker(
                 Decide(work, results[0]);
                 return true;
             },
-            CancellationToken.None
+            cancellation
         );
     }
 
@@ -222,7 +211,7 @@ sealed partial class TransferWorker(
 
         if (next.Status.IsPermanentlyFailed)
         {
-            LogGivenUp(next.Id.Value, trouble.Code, trouble.Message);
+            LogFailedPermanently(next.Id.Value, trouble.Code, trouble.Message);
         }
         else if (next.ToRow() is { DueAt: { } due, WaitingFor: { } why })
         {
@@ -263,28 +252,31 @@ sealed partial class TransferWorker(
             : null;
     }
 
-    [LoggerMessage(LogLevel.Warning, "{Work} is switched off by its setting; nothing of it moves here.")]
+    [LoggerMessage(
+        LogLevel.Warning,
+        "{Work} is disabled by its setting: this host claims none of these transfers."
+    )]
     partial void LogDisabled(Work work);
-
-    [LoggerMessage(LogLevel.Error, "{Work}: nothing could be claimed; trying again.")]
-    partial void LogClaimFailed(Exception error, Work work);
 
     [LoggerMessage(
         LogLevel.Warning,
-        "Transfer {Id}: the call was cut off by the stop; its lease brings it back."
+        "Transfer {Id}: the call was cancelled at shutdown. It will be retried when its lease expires."
     )]
-    partial void LogCutOff(Guid id);
+    partial void LogCancelled(Guid id);
 
-    [LoggerMessage(LogLevel.Error, "Transfer {Id}: this step failed; its lease brings it back.")]
+    [LoggerMessage(
+        LogLevel.Error,
+        "Transfer {Id}: this step failed. It will be retried when its lease expires."
+    )]
     partial void LogStepFailed(Exception error, Guid id);
 
     [LoggerMessage(
         LogLevel.Information,
-        "Transfer {Id}: {Signal} answers an earlier question; nothing changes."
+        "Transfer {Id}: {Signal} answers an earlier request; nothing changes."
     )]
     partial void LogNoNews(Guid id, string signal);
 
-    [LoggerMessage("Transfer {Id} waits for {Why}: {Code}, {Message} It is taken up again at {Due:u}.")]
+    [LoggerMessage("Transfer {Id} waits for {Why}: {Code}, {Message} It will be retried at {Due:u}.")]
     partial void LogWaits(
         LogLevel level,
         Guid id,
@@ -296,10 +288,13 @@ sealed partial class TransferWorker(
 
     [LoggerMessage(
         LogLevel.Error,
-        "Transfer {Id} is given up: {Code}, {Message} An operator must look at it."
+        "Transfer {Id} failed permanently: {Code}, {Message} An operator must decide what happens to it."
     )]
-    partial void LogGivenUp(Guid id, string code, string message);
+    partial void LogFailedPermanently(Guid id, string code, string message);
 
-    [LoggerMessage(LogLevel.Error, "Transfer {Id}: {Signal} is refused: {Why}. A person must look.")]
+    [LoggerMessage(
+        LogLevel.Error,
+        "Transfer {Id}: {Signal} is refused: {Why}. An operator must look into it."
+    )]
     partial void LogRefused(Guid id, string signal, TransferRefusal why);
 }

@@ -4,7 +4,7 @@ using Veza.Adapters.Postgres;
 
 namespace Veza.Host.Workers;
 
-/// <summary>A tap on a sleeping worker's shoulder. Many taps while it is busy are one.</summary>
+/// <summary>A worker's wake-up signal. Several taps while the worker is busy count as one.</summary>
 sealed class Wake
 {
     readonly Channel<bool> taps = Channel.CreateBounded<bool>(
@@ -29,7 +29,7 @@ sealed class Wake
     }
 }
 
-/// <summary>Who can be woken.</summary>
+/// <summary>The wake-up signal of each worker that has one.</summary>
 sealed class Wakes
 {
     public Wake Inbox { get; } = new();
@@ -47,46 +47,29 @@ sealed class Wakes
 }
 
 /// <summary>
-/// Hears of work that other hosts made. Only an accelerator, on a connection of its own: behind PgBouncer in
-/// transaction mode LISTEN says nothing, and the workers' intervals do.
+/// Wakes the workers when another host has made work for them. Only an accelerator, on a connection of its own: behind
+/// PgBouncer in transaction mode LISTEN delivers nothing, and the workers rely on their intervals.
 /// </summary>
-sealed partial class WakeListener(
+sealed class WakeListener(
     NpgsqlDataSource database,
     Wakes wakes,
     TimeProvider clock,
-    ILogger<WakeListener> log
-) : BackgroundService
+    ILogger<WakeListener> logger
+) : PollingWorker(TimeSpan.FromSeconds(5), clock, logger)
 {
-    protected override async Task ExecuteAsync(CancellationToken stopping)
+    /// <summary>Listens until the connection fails; then the next run opens another.</summary>
+    protected override async Task<bool> RunOnce(CancellationToken cancellation)
     {
-        while (!stopping.IsCancellationRequested)
+        await using var connection = await database.OpenConnectionAsync(cancellation);
+        connection.Notification += (_, _) => wakes.Workers();
+        await using (var listen = new NpgsqlCommand($"listen {DueTransfers.Channel}", connection))
         {
-            try
-            {
-                await using var connection = await database.OpenConnectionAsync(stopping);
-                connection.Notification += (_, _) => wakes.Workers();
-                await using (var listen = new NpgsqlCommand($"listen {DueTransfers.Channel}", connection))
-                {
-                    await listen.ExecuteNonQueryAsync(stopping);
-                }
+            await listen.ExecuteNonQueryAsync(cancellation);
+        }
 
-                while (true)
-                {
-                    await connection.WaitAsync(stopping);
-                }
-            }
-            catch (OperationCanceledException) when (stopping.IsCancellationRequested)
-            {
-                return;
-            }
-            catch (NpgsqlException error)
-            {
-                LogDeaf(error.Message);
-                await Task.Delay(TimeSpan.FromSeconds(5), clock, stopping);
-            }
+        while (true)
+        {
+            await connection.WaitAsync(cancellation);
         }
     }
-
-    [LoggerMessage(LogLevel.Warning, "Not listening for other hosts' work: {Why}. Trying again in 5 s.")]
-    partial void LogDeaf(string why);
 }
