@@ -575,7 +575,7 @@ let tests =
                                         && transfers
                                            |> List.forall (fun transfer ->
                                                said.Contains
-                                                   $"""Transfer {text "id" transfer} waits for provider: 401, Invalid API Key provided. It is taken up again at""")
+                                                   $"""Transfer {text "id" transfer} waits for provider: 401, Invalid API Key provided. It will be retried at""")
                                 }
                         )
                 })
