@@ -234,11 +234,14 @@ module Payout =
         | InDoubt _, InDoubt _, _ -> before.since
         | _, (Requested _ | InDoubt _), _ -> Some now
 
-    /// Stripe's answer is not known and cannot be found out for now: a look-up has failed, or found nothing certain.
+    /// Stripe's answer is not known and cannot be found out for now: a look-up has failed, or found nothing certain. One
+    /// more that is under way just now sends nothing and changes nothing in that.
     let isInDoubt payout =
         match payout.status with
         | InDoubt _ -> true
-        | Requested attempt -> not attempt.Move.IsSend && attempt.Waiting.IsForProvider
+        | Requested attempt ->
+            not attempt.Move.IsSend
+            && (attempt.Waiting.IsForProvider || (attempt.Waiting.IsInFlight && payout.trouble.IsSome))
         | Pending _
         | InTransit _
         | Paid _

@@ -261,6 +261,19 @@ let payouts =
                     Expect.isNone (Payout.duty next) "nothing is owed after that"
                 | Refused NotInDoubt -> Expect.isFalse (Payout.isInDoubt payout) "or not at all"
                 | outcome -> failtest $"{outcome}")
+        test "a look-up that is under way leaves a payout as much in doubt as the one before it" {
+            let doubtful =
+                tellPayout [
+                    PayoutTaken
+                    PayoutHears(PayoutAnswered(Answer.InDoubt StoredServerError))
+                    PayoutTaken
+                    PayoutHears(PayoutSignal.LookUpFailed noWord)
+                ]
+            Expect.isTrue (Payout.isInDoubt doubtful) "the look-up has failed"
+            Expect.isTrue (Payout.isInDoubt (livePayout doubtful PayoutTaken)) "and the next one runs"
+            let sending = tellPayout [ PayoutTaken ]
+            Expect.isFalse (Payout.isInDoubt sending) "a request on the wire is another matter"
+        }
         test "Stripe's word on what was settled by hand is heard all the same" {
             let doubtful = tellPayout [ PayoutTaken; PayoutHears(PayoutSeen [ sight IsPaid; sight IsPaid ]) ]
             for says in [ CanceledByHand None; FailedByHand(None, "nobody has it") ] do

@@ -173,6 +173,7 @@ let private suspense = [
                     Over =
                         fun () ->
                             task {
+                                do! scene.DepositIs(payment, "cleared")
                                 do! empty scene ()
                                 do!
                                     scene.Execute

@@ -253,7 +253,7 @@ sealed class BuyerComparison(
         {
             var healed = await scope.Mends(
                 difference.Remedy.IsTellTheFact,
-                async cause => await refunds.Observe(refund, cause, cancellation)
+                async cause => await refunds.Observe(refund, cause)
             );
             findings.Add(Found(difference, line.Is, healed));
         }
