@@ -54,7 +54,7 @@ public sealed partial class Credentials(TimeProvider clock, ILogger<Credentials>
 
     [LoggerMessage(
         LogLevel.Error,
-        "{Provider} refuses our credentials for {Operation}: {Status}, {Message}. Calls that need them wait until the credentials are corrected."
+        "{Provider} refuses our credentials for {Operation}: {Status}, {Message}. Calls wait until they are corrected."
     )]
     partial void LogRefused(string provider, string operation, int status, string message);
 }

@@ -95,7 +95,7 @@ sealed partial class Bookkeeper(
 
     [LoggerMessage(
         LogLevel.Error,
-        "Reconciliation found a difference ({Reason}): {Entity} {Id} is '{Ours}' here and '{Theirs}' at the provider. Healed: {Healed}."
+        "Reconciliation ({Reason}): {Entity} {Id} is '{Ours}' here and '{Theirs}' at the provider. Healed: {Healed}."
     )]
     partial void LogFinding(string reason, string entity, string id, string ours, string theirs, bool healed);
 

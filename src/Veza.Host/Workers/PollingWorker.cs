@@ -14,7 +14,7 @@ abstract partial class PollingWorker(
     Wake? signal = null
 ) : BackgroundService
 {
-    /// <summary>After a failure no signal ends this pause, so that a fault that lasts does not keep the worker spinning.</summary>
+    /// <summary>No signal ends this pause after a failure: a fault that lasts must not keep the worker spinning.</summary>
     static readonly TimeSpan Pause = TimeSpan.FromSeconds(1);
 
     /// <summary>Hosts that were started together must not query in step: a wait may be this much shorter.</summary>
