@@ -36,7 +36,14 @@ let files =
 
 /// What only describes the others, and the doors to C#, are not the specification's substance.
 let isSubstance file =
-    not (List.contains file [ "Specification.fs"; "Machines.fs"; "OperationTable.fs"; "CSharp.fs" ])
+    [
+        "Specification/Specification.fs"
+        "Specification/Machines.fs"
+        "Specification/OperationTable.fs"
+        "CSharp/CSharp.fs"
+    ]
+    |> List.contains file
+    |> not
 
 type Mutation = { File: string; Line: int; What: string; Text: string }
 
@@ -121,7 +128,7 @@ let isCode (line: string) =
 let mutations =
     [
         for file in files do
-            if isSubstance file && (valueOf "--only" file = file) then
+            if isSubstance file && List.contains (valueOf "--only" file) [ file; Path.GetFileName file ] then
                 for number, line in File.ReadLines(Path.Combine(source, file)) |> Seq.indexed do
                     if isCode line then
                         for what, find, replacement in operators do

@@ -1,6 +1,6 @@
 using System.Diagnostics;
 using Stripe;
-using Veza.Adapters;
+using Veza.Adapters.Http;
 using Veza.Adapters.Stripe;
 using Veza.Sandbox;
 
@@ -18,18 +18,18 @@ static class AtTheLimit
         await using var sandbox = await SandboxServer.Start(0, cancellation);
         sandbox.World.Limits.PerSecond = PerSecond;
         var services = new ServiceCollection();
-        services.AddSingleton(new StripeBudget(PerSecond, TimeProvider.System));
+        services.AddSingleton(new StripeRateLimiter(PerSecond, TimeProvider.System));
         services
             .AddHttpClient("stripe")
             .AddPolicy(
                 "stripe",
-                provider => provider.GetRequiredService<StripeBudget>(),
+                provider => provider.GetRequiredService<StripeRateLimiter>(),
                 TimeSpan.FromSeconds(30),
                 TimeProvider.System
             );
         await using var provider = services.BuildServiceProvider();
         using var http = provider.GetRequiredService<IHttpClientFactory>().CreateClient("stripe");
-        var stripe = new StripeBooks(StripeClients.Open(http, sandbox.StripeUrl, "sk_test_bench"));
+        var stripe = new StripeReader(StripeClients.Open(http, sandbox.StripeUrl, "sk_test_bench"));
         await stripe.Transfer("tr_warm", cancellation);
         var before = sandbox.World.Limits.Served;
         var time = Stopwatch.StartNew();

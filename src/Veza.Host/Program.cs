@@ -1,10 +1,8 @@
-using Veza.Host.Cli;
-
 return await Failures.Guard(() =>
 {
     Screen.Prepare();
     return Commands
         .Root()
-        .Parse(Configured.TakeSettings(args))
+        .Parse(SettingsLoader.TakeSettings(args))
         .InvokeAsync(new() { EnableDefaultExceptionHandler = false });
 });

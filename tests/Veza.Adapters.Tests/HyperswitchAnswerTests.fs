@@ -4,7 +4,15 @@ module Veza.Adapters.Tests.HyperswitchAnswerTests
 open Expecto
 open System.Net.Http
 open System.Text.Json
+open Veza.Adapters
+open Veza.Adapters.Http
 open Veza.Adapters.Hyperswitch
+open Veza.Adapters.Notifications
+open Veza.Adapters.Ports
+open Veza.Adapters.Postgres
+open Veza.Adapters.Postgres.Queries
+open Veza.Adapters.Postgres.Queues
+open Veza.Adapters.Postgres.Repositories
 open Veza.Adapters.Stripe
 open Veza.Adapters.Tests.Wire
 open Veza.Domain
@@ -120,7 +128,7 @@ let tests =
                         use json =
                             System.Text.Json.JsonDocument.Parse
                                 $$"""{"refund_id":"ref_1","payment_id":"pay_1","amount":1,"currency":"EUR","status":"{{status}}"}"""
-                        Veza.Adapters.Hyperswitch.HyperswitchJson.Refund json.RootElement
+                        Veza.Adapters.Hyperswitch.HyperswitchMapping.Refund json.RootElement
                     for status in [ "review"; "manual_review"; "pending" ] do
                         Expect.equal (told status).Report.Says StillPending status
                     // As an answer it is a doubt, as a webhook it is shown to a person.
@@ -151,7 +159,7 @@ let tests =
                     let upto = wire.World.Clock.GetUtcNow().AddHours 1.
                     let! first = wire.Hyperswitch.ListRefunds(from, upto, 0, none)
                     let! second = wire.Hyperswitch.ListRefunds(from, upto, 100, none)
-                    let count (answered: Veza.Adapters.Answered<_>) =
+                    let count (answered: Answered<_>) =
                         match answered.Answer with
                         | Accepted(refunds: System.Collections.Generic.IReadOnlyList<_>) -> refunds.Count
                         | other -> failtest $"{other}"
@@ -174,7 +182,7 @@ let tests =
                         Expect.equal dispute.Amount 100_00L ""
                         Expect.stringStarts dispute.Name "dp_" "both providers report the same one"
                         let atStripe = wire.World.Charges.GetDispute(dispute.Name).Body.ToJsonString()
-                        let told = StripeJson.Dispute(JsonDocument.Parse(atStripe).RootElement)
+                        let told = StripeMapping.Dispute(JsonDocument.Parse(atStripe).RootElement)
                         Expect.equal told.Terms dispute.Terms "and in the same terms"
                         Expect.equal dispute.Terms.Reason (Some "fraudulent") ""
                         Expect.isSome dispute.Terms.RespondBy ""
@@ -186,13 +194,13 @@ let tests =
                         """{"dispute_id":"dis_1","payment_id":"pay_1","amount":"100","currency":"EUR","dispute_stage":"dispute","dispute_status":"dispute_opened","""
                         + field
                         + "}"
-                    (HyperswitchJson.Dispute(JsonDocument.Parse(json).RootElement)).Terms
+                    (HyperswitchMapping.Dispute(JsonDocument.Parse(json).RootElement)).Terms
                 let stripe (field: string) =
                     let json =
                         """{"id":"dp_1","amount":100,"currency":"eur","status":"needs_response","""
                         + field
                         + "}"
-                    (StripeJson.Dispute(JsonDocument.Parse(json).RootElement)).Terms
+                    (StripeMapping.Dispute(JsonDocument.Parse(json).RootElement)).Terms
                 for terms in
                     [
                         hyperswitch "\"connector_reason\":null"

@@ -7,6 +7,14 @@ open System.Threading.Tasks
 open Expecto
 open Microsoft.Extensions.DependencyInjection
 open Veza.Adapters
+open Veza.Adapters.Http
+open Veza.Adapters.Hyperswitch
+open Veza.Adapters.Notifications
+open Veza.Adapters.Ports
+open Veza.Adapters.Postgres
+open Veza.Adapters.Postgres.Queries
+open Veza.Adapters.Postgres.Queues
+open Veza.Adapters.Postgres.Repositories
 open Veza.Adapters.Stripe
 open Veza.Adapters.Tests.Wire
 open Veza.Domain
@@ -15,11 +23,12 @@ open Veza.Sandbox.Control
 /// The handler chain that the host builds, for one provider.
 let private policy (perSecond: int) =
     let services = ServiceCollection()
-    services.AddSingleton<StripeBudget>(new StripeBudget(perSecond, TimeProvider.System)) |> ignore
-    Resilience.AddPolicy(
+    services.AddSingleton<StripeRateLimiter>(new StripeRateLimiter(perSecond, TimeProvider.System))
+    |> ignore
+    ProviderPipeline.AddPolicy(
         services.AddHttpClient "stripe",
         "stripe",
-        (fun provider -> provider.GetRequiredService<StripeBudget>()),
+        (fun provider -> provider.GetRequiredService<StripeRateLimiter>()),
         TimeSpan.FromSeconds 5.,
         TimeProvider.System
     )
@@ -67,7 +76,7 @@ let tests =
             task {
                 let chain = policy 50
                 let first = wire.Over(chain, wire.StripeUrl)
-                let last = wire.Over(new LastInTurn(chain), wire.StripeUrl)
+                let last = wire.Over(new LowPriorityHandler(chain), wire.StripeUrl)
                 let order = ResizeArray<string>()
                 let note name (work: Task) =
                     task {

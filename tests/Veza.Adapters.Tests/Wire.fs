@@ -6,7 +6,15 @@ open System.Net.Http
 open System.Threading
 open System.Threading.Tasks
 open Expecto
+open Veza.Adapters
+open Veza.Adapters.Http
 open Veza.Adapters.Hyperswitch
+open Veza.Adapters.Notifications
+open Veza.Adapters.Ports
+open Veza.Adapters.Postgres
+open Veza.Adapters.Postgres.Queries
+open Veza.Adapters.Postgres.Queues
+open Veza.Adapters.Postgres.Repositories
 open Veza.Adapters.Stripe
 open Veza.Domain
 open Veza.Domain.Orders
@@ -56,9 +64,9 @@ type Wire(sandbox: SandboxServer, handler: HttpMessageHandler, stripeUrl: string
     member _.StripeUrl = sandbox.StripeUrl
     member _.HyperswitchUrl = sandbox.HyperswitchUrl
     member _.Address = sandbox.Address
-    member _.Connect = StripeConnect client
+    member _.Connect = StripeTransfers client
     member _.Payouts = StripePayouts client
-    member _.Books = StripeBooks client
+    member _.Books = StripeReader client
     member _.Hyperswitch = hyperswitch
 
     static member Open() =

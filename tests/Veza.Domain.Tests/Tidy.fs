@@ -58,8 +58,15 @@ let tests =
         test "every loop in the background is a polling worker's" {
             let others =
                 offences "src/Veza.Host" (matches @":\s*BackgroundService\b|new PeriodicTimer")
-                |> List.filter (fun found -> not (found.StartsWith "src/Veza.Host/Workers/PollingWorker.cs"))
+                |> List.filter (fun found ->
+                    not (found.StartsWith "src/Veza.Host/Background/PollingWorker.cs"))
             none others "inherit PollingWorker: it logs, waits through the clock and stops with the host"
+        }
+        test "folders do not depend on each other in a circle" {
+            for project in [ "src/Veza.Host"; "src/Veza.Adapters" ] do
+                Expect.isEmpty
+                    (Folders.circles (Path.Combine(root, project)))
+                    $"{project}: the way back is a fault"
         }
         test "no call is cut off from cancellation without the sentence that says why" {
             let unexplained = [

@@ -340,7 +340,7 @@ let tests =
                 for verb, path in calls do
                     if verb <> "GET" then
                         let struct (action, _) =
-                            Veza.Host.Api.Deeds.Of(
+                            Veza.Host.Audit.AuditedActions.Of(
                                 verb,
                                 path.Replace("/ada", "/{id}").Replace(nobody, "{id}")
                             )

@@ -246,7 +246,10 @@ let tests =
                     InvalidOperationException "No service of this type.", false
                     System.IO.IOException "The disk is full.", false
                 ] do
-                Expect.equal (Veza.Host.Cli.Serving.IsAboutListening error) isListening $"{error.Message}"
+                Expect.equal
+                    (Veza.Host.Cli.ServeCommand.IsAboutListening error)
+                    isListening
+                    $"{error.Message}"
         }
         testTask "RECONCILE_GRACE may be none" {
             let! (_: int), (output: string), (_: string) =

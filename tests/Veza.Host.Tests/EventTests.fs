@@ -332,7 +332,8 @@ let tests =
                 do!
                     scene.Execute
                         "update webhook_messages set created_at = now() - interval '31 days' where seq = (select min(seq) from webhook_messages)"
-                let keeping = scene.Services.GetRequiredService<Veza.Adapters.Postgres.Housekeeping>()
+                let keeping =
+                    scene.Services.GetRequiredService<Veza.Adapters.Postgres.Repositories.RetentionStore>()
                 let! gone = keeping.Prune(TimeSpan.FromDays 30., CancellationToken.None)
                 Expect.equal gone 3 "an answer, a delivery and its message"
                 let! again = keeping.Prune(TimeSpan.FromDays 30., CancellationToken.None)

@@ -11,9 +11,31 @@ open Microsoft.AspNetCore.Builder
 open Microsoft.AspNetCore.Http
 open Microsoft.Extensions.DependencyInjection
 open Microsoft.Extensions.Logging
+open Veza.Host.AdminConsole
+open Veza.Host.AdminConsole.Pages
+open Veza.Host.Audit
+open Veza.Host.Background
 open Veza.Host.Cli
+open Veza.Host.Configuration
+open Veza.Host.Health
+open Veza.Host.Polling
+open Veza.Host.Decisions
+open Veza.Host.Deposits
+open Veza.Host.Disputes
+open Veza.Host.Http
+open Veza.Host.Ledger
+open Veza.Host.Notifications
+open Veza.Host.Orders
+open Veza.Host.Payments
+open Veza.Host.Payouts
+open Veza.Host.ProviderEvents
+open Veza.Host.Reconciliation
+open Veza.Host.Refunds
+open Veza.Host.Sellers
+open Veza.Host.Startup
+open Veza.Host.Subscriptions
+open Veza.Host.Transfers
 open Veza.Host.Tests.Scene
-open Veza.Host.Workers
 open Veza.Sandbox.Control
 
 let private bare (scene: Scene) (path: string) (headers: (string * string) list) =
@@ -177,7 +199,7 @@ let tests =
             })
         test "settings on the command line are told from a verb's own options" {
             let rest =
-                Configured.TakeSettings [|
+                SettingsLoader.TakeSettings [|
                     "reconcile"
                     "--STRIPE_RATE_LIMIT=7"
                     "--json"
@@ -188,7 +210,7 @@ let tests =
                 |]
             Expect.equal rest [| "reconcile"; "--json"; "--since"; "2026-01-01" |] ""
             Expect.equal
-                [ for setting in Configured.OnCommandLine -> setting.Key, setting.Value ]
+                [ for setting in SettingsLoader.OnCommandLine -> setting.Key, setting.Value ]
                 [ "STRIPE_RATE_LIMIT", "7"; "LOG_LEVEL", "debug" ]
                 ""
         }

@@ -7,7 +7,30 @@ open System.Threading
 open System.Threading.Tasks
 open Expecto
 open Microsoft.Extensions.Logging
-open Veza.Host.Workers
+open Veza.Host.AdminConsole
+open Veza.Host.AdminConsole.Pages
+open Veza.Host.Audit
+open Veza.Host.Background
+open Veza.Host.Cli
+open Veza.Host.Configuration
+open Veza.Host.Health
+open Veza.Host.Polling
+open Veza.Host.Decisions
+open Veza.Host.Deposits
+open Veza.Host.Disputes
+open Veza.Host.Http
+open Veza.Host.Ledger
+open Veza.Host.Notifications
+open Veza.Host.Orders
+open Veza.Host.Payments
+open Veza.Host.Payouts
+open Veza.Host.ProviderEvents
+open Veza.Host.Reconciliation
+open Veza.Host.Refunds
+open Veza.Host.Sellers
+open Veza.Host.Startup
+open Veza.Host.Subscriptions
+open Veza.Host.Transfers
 
 /// Keeps what was logged.
 type private Recorder() =
@@ -19,7 +42,7 @@ type private Recorder() =
             this.Lines.Enqueue $"{level}: {render.Invoke(state, error)}"
 
 /// Does to each run what the test says.
-type private Counting(interval: TimeSpan, log: ILogger, signal: Wake | null, run: int -> bool) =
+type private Counting(interval: TimeSpan, log: ILogger, signal: WorkSignal | null, run: int -> bool) =
     inherit PollingWorker(interval, TimeProvider.System, log, signal)
     let mutable runs = 0
     let counted = new SemaphoreSlim 0
@@ -53,7 +76,7 @@ let private playing (worker: Counting) (play: unit -> Task) : Task =
 let tests =
     testList "polling worker" [
         testTask "while there is more it runs without a wait; then its signal ends the wait" {
-            let signal = Wake()
+            let signal = WorkSignal()
             let worker = new Counting(long, Recorder(), signal, (fun run -> run < 3))
             do!
                 playing worker (fun () ->
@@ -95,7 +118,7 @@ let tests =
         }
         testTask "the stop of the host ends its wait and is no failure" {
             let log = Recorder()
-            let worker = new Counting(long, log, Wake(), (fun _ -> false))
+            let worker = new Counting(long, log, WorkSignal(), (fun _ -> false))
             do! playing worker (fun () -> worker.Another())
             Expect.isEmpty log.Lines "nothing went wrong"
         }

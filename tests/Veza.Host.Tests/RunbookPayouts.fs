@@ -206,7 +206,7 @@ let private events = [
         task {
             let! order, payment = SuspenseTests.offered scene
             do! hosts.Hang "InboxWorker"
-            do! hosts.Hang "Sweeper"
+            do! hosts.Hang "ProviderPollingWorker"
             scene.World.Hyperswitch.Confirm(payment, paidCard) |> ignore
             let! id =
                 task {

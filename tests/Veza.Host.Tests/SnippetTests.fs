@@ -211,7 +211,8 @@ let private receives (language: string) (tool: string) (extension: string) =
                             }
                     )
                 let key = Convert.FromBase64String(secret.Substring "whsec_".Length)
-                let signed time body = Veza.Adapters.Outgoing.WebhookSender.Sign(key, "evt_1", time, body)
+                let signed time body =
+                    Veza.Adapters.Notifications.WebhookSender.Sign(key, "evt_1", time, body)
                 let now = string (DateTimeOffset.UtcNow.ToUnixTimeSeconds())
                 let old = string (DateTimeOffset.UtcNow.ToUnixTimeSeconds() - 301L)
                 let body = """{"id":"evt_1","type":"order.created","sequence":1}"""

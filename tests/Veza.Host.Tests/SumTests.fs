@@ -9,8 +9,16 @@ open FsCheck
 open FsCheck.FSharp
 open Microsoft.Extensions.DependencyInjection
 open Npgsql
+open Veza.Adapters
+open Veza.Adapters.Http
+open Veza.Adapters.Hyperswitch
+open Veza.Adapters.Notifications
+open Veza.Adapters.Ports
 open Veza.Adapters.Postgres
-open Veza.Adapters.Storage
+open Veza.Adapters.Postgres.Queries
+open Veza.Adapters.Postgres.Queues
+open Veza.Adapters.Postgres.Repositories
+open Veza.Adapters.Stripe
 open Veza.Domain
 open Veza.Domain.Reconciliation
 open Veza.Domain.Tests.Histories
@@ -73,7 +81,7 @@ let tests =
                 do!
                     scene.Execute
                         $"delete from seller_transfers; update order_legs set transfer_id = '{id}' where seller_id = 'ada'"
-                let views = scene.Services.GetRequiredService<Views>()
+                let views = scene.Services.GetRequiredService<ReadModels>()
                 let backlog = Backlog(scene.Services.GetRequiredService<NpgsqlDataSource>())
                 for story in stories do
                     let transfer = story.Transfer

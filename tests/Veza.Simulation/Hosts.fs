@@ -8,15 +8,43 @@ open System.Threading
 open System.Threading.Tasks
 open Microsoft.Extensions.Configuration
 open Microsoft.Extensions.Logging.Abstractions
+open Veza.Host.AdminConsole
+open Veza.Host.AdminConsole.Pages
+open Veza.Host.Audit
+open Veza.Host.Background
+open Veza.Host.Cli
+open Veza.Host.Configuration
+open Veza.Host.Health
+open Veza.Host.Polling
+open Veza.Host.Decisions
+open Veza.Host.Deposits
+open Veza.Host.Disputes
+open Veza.Host.Http
+open Veza.Host.Ledger
+open Veza.Host.Notifications
+open Veza.Host.Orders
+open Veza.Host.Payments
+open Veza.Host.Payouts
+open Veza.Host.ProviderEvents
+open Veza.Host.Reconciliation
+open Veza.Host.Refunds
+open Veza.Host.Sellers
+open Veza.Host.Startup
+open Veza.Host.Subscriptions
+open Veza.Host.Transfers
+open Veza.Adapters
+open Veza.Adapters.Http
 open Veza.Adapters.Hyperswitch
-open Veza.Adapters.Storage
+open Veza.Adapters.Notifications
+open Veza.Adapters.Ports
+open Veza.Adapters.Postgres
+open Veza.Adapters.Postgres.Queries
+open Veza.Adapters.Postgres.Queues
+open Veza.Adapters.Postgres.Repositories
 open Veza.Adapters.Stripe
 open Veza.Domain
 open Veza.Domain.Orders
 open Veza.Domain.Transfers
-open Veza.Host
-open Veza.Host.Settling
-open Veza.Host.Workers
 open Veza.Simulation.HyperswitchModel
 open Veza.Simulation.MemoryStore
 open Veza.Simulation.MemoryTables
@@ -58,17 +86,17 @@ and Host(id: int, world: World) =
     let istore = store :> IStore
     let clock = scheduler.Clock
     let decider = Decider(istore, clock)
-    let wakes = Wakes()
+    let wakes = WorkSignals()
     // Nothing is renewed here: a call that outlives its lease is one of the misfortunes.
     let leases = new LeaseKeeper(settings, istore, clock, NullLogger<LeaseKeeper>.Instance)
-    let settler = Settler settings
-    let observations = ObservationDesk(istore, decider, settler, clock)
+    let settler = SettlementService settings
+    let observations = ProviderReportService(istore, decider, settler, clock)
     let client =
         let http = new HttpClient(new StripeNetwork(id, world.Stripe), Timeout = Timeout.InfiniteTimeSpan)
         StripeClients.Open(http, "http://stripe", "sk_test_simulation")
-    let connect = StripeConnect client
-    let stripe = TransferCaller connect
-    let stripeBooks = StripeBooks client
+    let connect = StripeTransfers client
+    let stripe = StripeTransferExecutor connect
+    let stripeBooks = StripeReader client
     let hyperswitch =
         let http =
             new HttpClient(
@@ -78,9 +106,9 @@ and Host(id: int, world: World) =
             )
         HyperswitchClient(http, null)
     let calls = RefundCalls hyperswitch
-    let orders = OrderDesk(decider)
+    let orders = OrderService(decider)
     let payments =
-        PaymentDesk(
+        PaymentService(
             settings,
             istore,
             decider,
@@ -89,10 +117,10 @@ and Host(id: int, world: World) =
             leases,
             wakes,
             clock,
-            NullLogger<PaymentDesk>.Instance
+            NullLogger<PaymentService>.Instance
         )
     let refunds =
-        RefundDesk(
+        RefundService(
             settings,
             istore,
             decider,
@@ -102,22 +130,22 @@ and Host(id: int, world: World) =
             leases,
             wakes,
             clock,
-            NullLogger<RefundDesk>.Instance
+            NullLogger<RefundService>.Instance
         )
-    let transfers = TransferDesk(settings, istore, decider, connect, observations, wakes, clock)
+    let transfers = TransferService(settings, istore, decider, connect, observations, wakes, clock)
     let subscriptions =
-        SubscriptionDesk(
+        SubscriptionService(
             settings,
             istore,
             decider,
             hyperswitch,
             observations,
             clock,
-            NullLogger<SubscriptionDesk>.Instance
+            NullLogger<SubscriptionService>.Instance
         )
-    let disputes = DisputeDesk(settings, istore, hyperswitch, stripeBooks, observations, leases, clock)
+    let disputes = DisputeService(settings, istore, hyperswitch, stripeBooks, observations, leases, clock)
     let deposits =
-        DepositDesk(
+        DepositService(
             settings,
             istore,
             decider,
@@ -126,12 +154,12 @@ and Host(id: int, world: World) =
             observations,
             leases,
             clock,
-            NullLogger<DepositDesk>.Instance
+            NullLogger<DepositService>.Instance
         )
     let inbox =
         new InboxWorker(settings, istore, decider, settler, wakes, clock, NullLogger<InboxWorker>.Instance)
     let sweeper =
-        new Sweeper(
+        new ProviderPollingWorker(
             settings,
             istore,
             payments,
@@ -140,10 +168,10 @@ and Host(id: int, world: World) =
             deposits,
             wakes,
             clock,
-            NullLogger<Sweeper>.Instance
+            NullLogger<ProviderPollingWorker>.Instance
         )
     let inquirer =
-        new Inquirer(
+        new EventLookupWorker(
             settings,
             istore,
             transfers,
@@ -153,10 +181,17 @@ and Host(id: int, world: World) =
             leases,
             wakes,
             clock,
-            NullLogger<Inquirer>.Instance
+            NullLogger<EventLookupWorker>.Instance
         )
     let walker =
-        new EventWalker(settings, istore, stripeBooks, wakes, clock, NullLogger<EventWalker>.Instance)
+        new StripeEventBackfillWorker(
+            settings,
+            istore,
+            stripeBooks,
+            wakes,
+            clock,
+            NullLogger<StripeEventBackfillWorker>.Instance
+        )
     let worker work (chosen: WorkSettings) =
         new TransferWorker(
             work,

@@ -104,12 +104,12 @@ public sealed class HyperswitchClient(HttpClient http, string? profileId)
             body["profile_id"] = profileId;
         }
 
-        return Send(HttpMethod.Post, "payments", body, key, HyperswitchJson.Payment, cancellation);
+        return Send(HttpMethod.Post, "payments", body, key, HyperswitchMapping.Payment, cancellation);
     }
 
     /// <summary>Asks Hyperswitch, and through it the connector, what became of a payment.</summary>
     public Task<Answered<ProviderPayment>> GetPayment(PaymentId id, CancellationToken cancellation) =>
-        Ask($"payments/{id.Value}?force_sync=true", HyperswitchJson.Payment, cancellation);
+        Ask($"payments/{id.Value}?force_sync=true", HyperswitchMapping.Payment, cancellation);
 
     /// <summary>Gives back what belongs to nothing, under a name that follows from the payment's.</summary>
     public Task<Answered<ProviderRefund>> CreateReturn(
@@ -166,7 +166,7 @@ public sealed class HyperswitchClient(HttpClient http, string? profileId)
             "refunds",
             body,
             key,
-            HyperswitchJson.Refund,
+            HyperswitchMapping.Refund,
             cancellation
         );
         // "Not found" can only be the payment: that is a refusal, and a definite one.
@@ -182,13 +182,13 @@ public sealed class HyperswitchClient(HttpClient http, string? profileId)
     public Task<Answered<ProviderRefund>> GetRefund(ProviderRefundId id, CancellationToken cancellation) =>
         Ask(
             $"refunds/{Uri.EscapeDataString(id.Value)}?force_sync=true",
-            HyperswitchJson.Refund,
+            HyperswitchMapping.Refund,
             cancellation
         );
 
     /// <summary>Asks what became of a dispute, by Hyperswitch's own name for it.</summary>
     public Task<Answered<SeenDispute>> GetDispute(string id, CancellationToken cancellation) =>
-        Ask($"disputes/{Uri.EscapeDataString(id)}?force_sync=true", HyperswitchJson.Dispute, cancellation);
+        Ask($"disputes/{Uri.EscapeDataString(id)}?force_sync=true", HyperswitchMapping.Dispute, cancellation);
 
     /// <summary>Payments created in the window, newest first; <c>Last</c> names where the next page begins.</summary>
     public Task<Answered<(IReadOnlyList<ProviderPayment> Items, string? Last)>> ListPayments(
@@ -198,9 +198,9 @@ public sealed class HyperswitchClient(HttpClient http, string? profileId)
         CancellationToken cancellation
     ) =>
         Ask(
-            $"payments/list?limit={PageSize}&created_gte={HyperswitchJson.Time(from)}&created_lt={HyperswitchJson.Time(upto)}"
+            $"payments/list?limit={PageSize}&created_gte={HyperswitchMapping.Time(from)}&created_lt={HyperswitchMapping.Time(upto)}"
                 + (after is null ? "" : $"&starting_after={Uri.EscapeDataString(after)}"),
-            HyperswitchJson.Payments,
+            HyperswitchMapping.Payments,
             cancellation
         );
 
@@ -219,11 +219,11 @@ public sealed class HyperswitchClient(HttpClient http, string? profileId)
             {
                 ["limit"] = PageSize,
                 ["offset"] = offset,
-                ["start_time"] = HyperswitchJson.Time(from),
-                ["end_time"] = HyperswitchJson.Time(upto),
+                ["start_time"] = HyperswitchMapping.Time(from),
+                ["end_time"] = HyperswitchMapping.Time(upto),
             },
             null,
-            HyperswitchJson.Refunds,
+            HyperswitchMapping.Refunds,
             cancellation
         );
 
@@ -251,7 +251,7 @@ public sealed class HyperswitchClient(HttpClient http, string? profileId)
                 },
             },
             null,
-            HyperswitchJson.Payment,
+            HyperswitchMapping.Payment,
             cancellation
         );
 
@@ -344,8 +344,8 @@ public sealed class HyperswitchClient(HttpClient http, string? profileId)
         && error.ValueKind == JsonValueKind.Object
             ? new Refusal(
                 RefusalCause.OtherCause,
-                HyperswitchJson.OptionalText(error, "code") ?? "unknown",
-                HyperswitchJson.OptionalText(error, "message") ?? "The provider gave no reason."
+                JsonFields.OptionalText(error, "code") ?? "unknown",
+                JsonFields.OptionalText(error, "message") ?? "The provider gave no reason."
             )
             : null;
 

@@ -1,7 +1,5 @@
 using Microsoft.Extensions.Logging;
 using Npgsql;
-using Veza.Adapters.Storage;
-using Veza.Adapters.Stripe;
 using Veza.Domain.Deposits;
 using Veza.Domain.Disputes;
 using Veza.Domain.Payouts;
@@ -18,7 +16,7 @@ public sealed class PostgresStore(NpgsqlDataSource database, ILoggerFactory logs
     readonly Outbox outbox = new();
 
     public async Task<ITransaction> Begin(CancellationToken cancellation) =>
-        await Session.Begin(database, cancellation, outbox);
+        await PostgresTransaction.Begin(database, cancellation, outbox);
 
     public async Task<IReadOnlyList<Versioned<Transfer>>> ClaimTransfers(
         Work work,
@@ -33,7 +31,7 @@ public sealed class PostgresStore(NpgsqlDataSource database, ILoggerFactory logs
         DateTimeOffset now,
         TimeSpan lease,
         CancellationToken cancellation
-    ) => await RefundTable.Claim(database, most, now, lease, cancellation);
+    ) => await RefundRepository.Claim(database, most, now, lease, cancellation);
 
     public async Task<IReadOnlyList<DuePayment>> ClaimPayments(
         int most,
@@ -41,7 +39,7 @@ public sealed class PostgresStore(NpgsqlDataSource database, ILoggerFactory logs
         TimeSpan after,
         TimeSpan lease,
         CancellationToken cancellation
-    ) => await PaymentTable.Claim(database, most, now, after, lease, cancellation);
+    ) => await PaymentRepository.Claim(database, most, now, after, lease, cancellation);
 
     public Task HoldUntil(
         IReadOnlyCollection<Lease> leases,
@@ -54,7 +52,7 @@ public sealed class PostgresStore(NpgsqlDataSource database, ILoggerFactory logs
         PayoutRules rules,
         DateTimeOffset now,
         CancellationToken cancellation
-    ) => await PayoutTable.Claim(database, most, rules, now, cancellation);
+    ) => await PayoutRepository.Claim(database, most, rules, now, cancellation);
 
     public async Task<IReadOnlyList<Versioned<Dispute>>> ClaimDisputes(
         int most,
@@ -62,20 +60,20 @@ public sealed class PostgresStore(NpgsqlDataSource database, ILoggerFactory logs
         DateTimeOffset now,
         TimeSpan lease,
         CancellationToken cancellation
-    ) => await DisputeTable.Claim(database, most, rules, now, lease, cancellation);
+    ) => await DisputeRepository.Claim(database, most, rules, now, lease, cancellation);
 
     public async Task<IReadOnlyList<Versioned<Deposit>>> ClaimDeposits(
         int most,
         DateTimeOffset now,
         TimeSpan lease,
         CancellationToken cancellation
-    ) => await DepositTable.Claim(database, most, now, lease, cancellation);
+    ) => await DepositRepository.Claim(database, most, now, lease, cancellation);
 
     public async Task<IReadOnlyList<Guid>> DueSubscriptions(
         int most,
         DateTimeOffset now,
         CancellationToken cancellation
-    ) => await SubscriptionTable.Due(database, most, now, cancellation);
+    ) => await SubscriptionRepository.Due(database, most, now, cancellation);
 
     public async Task<IReadOnlyList<WaitingEvent>> ClaimEvents(
         int most,
@@ -89,14 +87,14 @@ public sealed class PostgresStore(NpgsqlDataSource database, ILoggerFactory logs
         int most,
         DateTimeOffset now,
         CancellationToken cancellation
-    ) => await TransferTable.WaitingForFunds(database, account, most, now, cancellation);
+    ) => await TransferRepository.WaitingForFunds(database, account, most, now, cancellation);
 
     public Task<bool> SaveStanding(
         string account,
         AccountStanding standing,
         DateTimeOffset now,
         CancellationToken cancellation
-    ) => Sellers.SaveStanding(database, account, standing, now, cancellation);
+    ) => SellerRepository.SaveStanding(database, account, standing, now, cancellation);
 
     public Task<int> RecordEvents(
         IReadOnlyList<ReceivedEvent> events,

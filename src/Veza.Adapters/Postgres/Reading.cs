@@ -1,7 +1,6 @@
 using Microsoft.FSharp.Core;
 using Npgsql;
 using NpgsqlTypes;
-using Veza.Adapters.Storage;
 using Veza.Domain;
 
 namespace Veza.Adapters.Postgres;

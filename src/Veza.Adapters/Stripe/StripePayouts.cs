@@ -42,7 +42,7 @@ public sealed class StripePayouts(StripeClient stripe)
                     Metadata = new()
                     {
                         [PayoutKey] = payout.Id.Value.ToString("D"),
-                        [StripeConnect.OperationKey] = key.Value,
+                        [StripeTransfers.OperationKey] = key.Value,
                     },
                 },
                 On(payout, key),
@@ -62,7 +62,7 @@ public sealed class StripePayouts(StripeClient stripe)
         }
         catch (Exception error) when (!cancellation.IsCancellationRequested)
         {
-            var answered = StripeAnswers.OfFailure<PayoutSight>(error, Asked.Payout, cancellation);
+            var answered = StripeErrors.OfFailure<PayoutSight>(error, Asked.Payout, cancellation);
             return new(PayoutSignal.NewPayoutAnswered(answered.Answer), answered.RequestId);
         }
     }
@@ -85,7 +85,7 @@ public sealed class StripePayouts(StripeClient stripe)
                 )),
             ]);
         }
-        catch (StripeException error) when (StripeAnswers.IsMissing(error))
+        catch (StripeException error) when (StripeErrors.IsMissing(error))
         {
             return PayoutLook.NewShown([]);
         }
@@ -130,10 +130,10 @@ public sealed class StripePayouts(StripeClient stripe)
         {
             return new(await look(), null);
         }
-        catch (Exception error) when (StripeConnect.IsPassing(error, cancellation))
+        catch (Exception error) when (StripeTransfers.IsPassing(error, cancellation))
         {
-            var why = StripeAnswers.Heard(error, cancellation);
-            return new(PayoutSignal.NewLookUpFailed(why), StripeAnswers.RequestId(error));
+            var why = StripeErrors.Heard(error, cancellation);
+            return new(PayoutSignal.NewLookUpFailed(why), StripeErrors.RequestId(error));
         }
     }
 
@@ -142,5 +142,5 @@ public sealed class StripePayouts(StripeClient stripe)
 
     /// <exception cref="InvalidDataException">An id or a status that Veza does not know.</exception>
     static PayoutSight SightOf(global::Stripe.Payout payout) =>
-        StripeJson.PayoutSight(payout.Id, payout.Status, payout.FailureCode, payout.FailureMessage);
+        StripeMapping.PayoutSight(payout.Id, payout.Status, payout.FailureCode, payout.FailureMessage);
 }

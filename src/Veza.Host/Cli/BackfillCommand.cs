@@ -2,9 +2,7 @@ using System.CommandLine;
 using System.Text.Json;
 using Npgsql;
 using Spectre.Console;
-using Veza.Adapters.Stripe;
 using Veza.Domain;
-using Veza.Host.Reconciling;
 
 namespace Veza.Host.Cli;
 
@@ -60,7 +58,7 @@ static class BackfillCommand
         CancellationToken cancellation
     )
     {
-        if (Configured.Settings(needsHyperswitch: false) is not { } settings)
+        if (SettingsLoader.Settings(needsHyperswitch: false) is not { } settings)
         {
             return 1;
         }
@@ -71,7 +69,7 @@ static class BackfillCommand
         }
 
         await using var services = ProviderCommands.Services(settings);
-        var backfill = services.GetRequiredService<Backfill>();
+        var backfill = services.GetRequiredService<TransferIdBackfill>();
         var counts = new SortedDictionary<string, int>(StringComparer.Ordinal);
         try
         {
@@ -100,7 +98,7 @@ static class BackfillCommand
             );
         }
         catch (Exception error)
-            when (error is NpgsqlException || StripeConnect.IsPassing(error, cancellation))
+            when (error is NpgsqlException || StripeTransfers.IsPassing(error, cancellation))
         {
             await System.Console.Error.WriteLineAsync(
                 $"It could not go on. {Failures.Explain(error) ?? error.Message}"

@@ -2,7 +2,6 @@ using System.CommandLine;
 using System.Text.Json;
 using Npgsql;
 using Spectre.Console;
-using Veza.Adapters.Postgres;
 
 namespace Veza.Host.Cli;
 
@@ -29,9 +28,9 @@ static class CheckConfigCommand
 
     static async Task<int> Run(bool json, CancellationToken cancellation)
     {
-        var reader = Configured.Reader();
+        var reader = SettingsLoader.Reader();
         reader.Read();
-        var (problem, note) = await Database(Configured.Reader().ReadDatabase(), cancellation);
+        var (problem, note) = await Database(SettingsLoader.Reader().ReadDatabase(), cancellation);
         if (json)
         {
             System.Console.WriteLine(Describe(reader.Reports, problem, note));
@@ -61,7 +60,7 @@ static class CheckConfigCommand
         settings.Timeout = settings.CommandTimeout = Patience;
         try
         {
-            await using var services = Configured.Store(settings);
+            await using var services = SettingsLoader.Store(settings);
             var migrator = services.GetRequiredService<Migrator>();
             var missing = await Task.Run(migrator.Missing, cancellation)
                 .WaitAsync(TimeSpan.FromSeconds(2 * Patience), cancellation);

@@ -12,9 +12,9 @@ static class Commands
                 + "Stripe Connect.\n\nSettings come from the environment, from appsettings.json or as --SETTING=value; "
                 + "'veza check-config' explains them."
         );
-        root.Subcommands.Add(Verb("serve", "Runs the host (the default)", Serving.Run));
+        root.Subcommands.Add(Verb("serve", "Runs the host (the default)", ServeCommand.Run));
         root.Subcommands.Add(
-            Verb("migrate", "Applies the numbered SQL migrations; safe to repeat", Maintenance.Migrate)
+            Verb("migrate", "Applies the numbered SQL migrations; safe to repeat", MigrateCommand.Migrate)
         );
         root.Subcommands.Add(CheckConfigCommand.Create());
         root.Subcommands.Add(ApiKeysCommand());
@@ -22,7 +22,7 @@ static class Commands
         root.Subcommands.Add(BackfillCommand.Create());
         root.Subcommands.Add(SmokeCommand.Create());
         root.Subcommands.Add(ExportSpecCommand());
-        root.SetAction((_, cancellation) => Serving.Run(cancellation));
+        root.SetAction((_, cancellation) => ServeCommand.Run(cancellation));
         return root;
     }
 
@@ -49,16 +49,22 @@ static class Commands
         };
         create.SetAction(
             (parsed, cancellation) =>
-                Keys.Create(parsed.GetRequiredValue(role), parsed.GetRequiredValue(name), cancellation)
+                ApiKeyCommands.Create(
+                    parsed.GetRequiredValue(role),
+                    parsed.GetRequiredValue(name),
+                    cancellation
+                )
         );
 
         var json = new Option<bool>("--json") { Description = "As JSON" };
         var list = new Command("list", "Lists the keys, without the keys themselves") { json };
-        list.SetAction((parsed, cancellation) => Keys.List(parsed.GetValue(json), cancellation));
+        list.SetAction((parsed, cancellation) => ApiKeyCommands.List(parsed.GetValue(json), cancellation));
 
         var id = new Argument<Guid>("ID") { Description = "As 'veza api-keys list' shows it" };
         var revoke = new Command("revoke", "Revokes a key at once") { id };
-        revoke.SetAction((parsed, cancellation) => Keys.Revoke(parsed.GetRequiredValue(id), cancellation));
+        revoke.SetAction(
+            (parsed, cancellation) => ApiKeyCommands.Revoke(parsed.GetRequiredValue(id), cancellation)
+        );
 
         return new Command("api-keys", "Makes, lists and revokes the keys of the API")
         {

@@ -2,7 +2,6 @@ using System.Net.Sockets;
 using Npgsql;
 using Polly;
 using Stripe;
-using Veza.Adapters.Postgres;
 
 namespace Veza.Host.Cli;
 

@@ -2,8 +2,6 @@ using System.CommandLine;
 using System.Text.Json;
 using Npgsql;
 using Spectre.Console;
-using Veza.Adapters.Storage;
-using Veza.Host.Reconciling;
 
 namespace Veza.Host.Cli;
 
@@ -51,7 +49,7 @@ static class ReconcileCommand
 
     static async Task<int> Run(string? from, bool json, bool heal, CancellationToken cancellation)
     {
-        if (Configured.Settings() is not { } settings)
+        if (SettingsLoader.Settings() is not { } settings)
         {
             return NotCompared;
         }
@@ -63,7 +61,7 @@ static class ReconcileCommand
         }
 
         await using var services = ProviderCommands.Services(settings);
-        var desk = services.GetRequiredService<ReconciliationDesk>();
+        var desk = services.GetRequiredService<ReconciliationService>();
         var actor = $"command:{Environment.UserName}";
         var scope = new Scope(since, now - settings.ReconcileGrace, heal, actor);
         try

@@ -4,9 +4,6 @@ using System.Net.Http.Headers;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using Spectre.Console;
-using Veza.Adapters.Hyperswitch;
-using Veza.Adapters.Postgres;
-using Veza.Adapters.Stripe;
 using Veza.Domain;
 
 namespace Veza.Host.Cli;
@@ -75,7 +72,7 @@ static class SmokeCommand
         CancellationToken cancellation
     )
     {
-        if (Configured.Settings() is not { } settings)
+        if (SettingsLoader.Settings() is not { } settings)
         {
             return 1;
         }
@@ -153,7 +150,7 @@ static class SmokeCommand
         {
             http.BaseAddress = new Uri(address);
             var keys = services.GetRequiredService<ApiKeys>();
-            var (id, key) = await keys.Create("veza smoke", Role.Service, Keys.Actor, cancellation);
+            var (id, key) = await keys.Create("veza smoke", Role.Service, ApiKeyCommands.Actor, cancellation);
             http.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", key);
             try
             {
@@ -168,7 +165,7 @@ static class SmokeCommand
             finally
             {
                 // Cancelled or not, the key must not outlive the test.
-                await keys.Revoke(id, Keys.Actor, CancellationToken.None);
+                await keys.Revoke(id, ApiKeyCommands.Actor, CancellationToken.None);
             }
         }
 
@@ -281,7 +278,7 @@ static class SmokeCommand
                 return account;
             }
 
-            var sellers = services.GetRequiredService<Sellers>();
+            var sellers = services.GetRequiredService<SellerRepository>();
             if ((await sellers.Find([Seller], cancellation)).TryGetValue(Seller, out var known))
             {
                 return known.StripeAccountId;
@@ -289,8 +286,8 @@ static class SmokeCommand
 
             try
             {
-                var page = await services.GetRequiredService<StripeBooks>().Accounts(cancellation);
-                var active = page.Items.FirstOrDefault(item => StripeBooks.StandingOf(item).TransfersActive);
+                var page = await services.GetRequiredService<StripeReader>().Accounts(cancellation);
+                var active = page.Items.FirstOrDefault(item => StripeReader.StandingOf(item).TransfersActive);
                 if (active.ValueKind == JsonValueKind.Object)
                 {
                     return Text(active, "id");
@@ -298,7 +295,7 @@ static class SmokeCommand
             }
             catch (Exception error)
                 when (error is JsonException or KeyNotFoundException
-                    || StripeConnect.IsPassing(error, cancellation)
+                    || StripeTransfers.IsPassing(error, cancellation)
                 )
             {
                 throw new StepFailedException($"Stripe does not list the accounts: {error.Message}");
