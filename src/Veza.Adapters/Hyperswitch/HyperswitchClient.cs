@@ -198,7 +198,8 @@ public sealed class HyperswitchClient(HttpClient http, string? profileId)
         CancellationToken cancellation
     ) =>
         Ask(
-            $"payments/list?limit={PageSize}&created_gte={HyperswitchMapping.Time(from)}&created_lt={HyperswitchMapping.Time(upto)}"
+            $"payments/list?limit={PageSize}&created_gte={HyperswitchMapping.Time(from)}"
+                + $"&created_lt={HyperswitchMapping.Time(upto)}"
                 + (after is null ? "" : $"&starting_after={Uri.EscapeDataString(after)}"),
             HyperswitchMapping.Payments,
             cancellation

@@ -40,7 +40,7 @@ static class DepositPages
         Guid id,
         [FromForm] string? note,
         HttpContext context,
-        DepositService desk,
+        DepositService service,
         CancellationToken cancellation
     )
     {
@@ -51,7 +51,7 @@ static class DepositPages
             return Results.Redirect(Back);
         }
 
-        var told = await desk.GiveBack(id, context.User.Actor(), why, cancellation);
+        var told = await service.GiveBack(id, context.User.Actor(), why, cancellation);
         if (told is DepositTold.NoSuchDeposit)
         {
             return Results.NotFound();

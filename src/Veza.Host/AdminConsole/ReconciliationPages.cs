@@ -55,7 +55,7 @@ static class ReconciliationPages
         [FromForm] IFormCollection form,
         HttpContext context,
         Settings settings,
-        ReconciliationService desk,
+        ReconciliationService service,
         ReconciliationRequests requests,
         TimeProvider clock,
         CancellationToken cancellation
@@ -68,7 +68,7 @@ static class ReconciliationPages
             form["heal"] == "yes",
             context.User.Actor()
         );
-        requests.Add(await desk.Begin(Guid.CreateVersion7(now), scope, "api", cancellation), scope);
+        requests.Add(await service.Begin(Guid.CreateVersion7(now), scope, "api", cancellation), scope);
         return Results.Redirect("/console/books");
     }
 

@@ -62,7 +62,7 @@ static class TransferPages
         Guid id,
         [FromForm] int version,
         HttpContext context,
-        TransferService desk,
+        TransferService service,
         CancellationToken cancellation
     ) =>
         Tell(
@@ -72,7 +72,7 @@ static class TransferPages
             version,
             "retry_requested",
             context,
-            desk,
+            service,
             cancellation
         );
 
@@ -81,7 +81,7 @@ static class TransferPages
         [FromForm] string? note,
         [FromForm] int version,
         HttpContext context,
-        TransferService desk,
+        TransferService service,
         SellerRepository sellers,
         CancellationToken cancellation
     )
@@ -91,7 +91,7 @@ static class TransferPages
             return Shown(id, "note_invalid", context);
         }
 
-        var told = await desk.Redirect(
+        var told = await service.Redirect(
             id,
             seller => sellers.AccountOf(seller, cancellation),
             context.User.Actor(),
@@ -107,7 +107,7 @@ static class TransferPages
         [FromForm] string? note,
         [FromForm] int version,
         HttpContext context,
-        TransferService desk,
+        TransferService service,
         CancellationToken cancellation
     )
     {
@@ -117,7 +117,7 @@ static class TransferPages
         }
 
         var signal = TransferSignal.WriteOffRequested;
-        return await Tell(id, signal, why, version, "written_off", context, desk, cancellation);
+        return await Tell(id, signal, why, version, "written_off", context, service, cancellation);
     }
 
     static async Task<IResult> Tell(
@@ -127,11 +127,11 @@ static class TransferPages
         int version,
         string done,
         HttpContext context,
-        TransferService desk,
+        TransferService service,
         CancellationToken cancellation
     )
     {
-        var told = await desk.Tell(id, signal, context.User.Actor(), note, version, cancellation);
+        var told = await service.Tell(id, signal, context.User.Actor(), note, version, cancellation);
         return Told(id, told, done, context);
     }
 

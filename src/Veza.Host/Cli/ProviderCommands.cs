@@ -6,16 +6,21 @@ namespace Veza.Host.Cli;
 /// <summary>What the commands share that talk to the providers.</summary>
 static class ProviderCommands
 {
-    /// <summary>The store, the providers and the desks, without workers and without a web server.</summary>
+    /// <summary>The store, the providers and the services, without workers and without a web server.</summary>
     public static ServiceProvider Services(Settings settings)
     {
         var services = new ServiceCollection();
-        services.AddLogging(logging => logging.SetMinimumLevel(LogLevel.Error).AddSimpleConsole());
+        // Standard output is the command's answer, which may be JSON.
+        services.AddLogging(logging =>
+            logging
+                .SetMinimumLevel(LogLevel.Error)
+                .AddConsole(console => console.LogToStandardErrorThreshold = LogLevel.Trace)
+        );
         services.AddSingleton(settings);
         services.AddSingleton(TimeProvider.System);
         Composition.AddStore(services, settings.Database);
         Composition.AddProviders(services, settings, TimeProvider.System);
-        Composition.AddDesks(services);
+        Composition.AddServices(services);
         return services.BuildServiceProvider();
     }
 

@@ -61,15 +61,15 @@ static class ReconcileCommand
         }
 
         await using var services = ProviderCommands.Services(settings);
-        var desk = services.GetRequiredService<ReconciliationService>();
+        var service = services.GetRequiredService<ReconciliationService>();
         var actor = $"command:{Environment.UserName}";
         var scope = new Scope(since, now - settings.ReconcileGrace, heal, actor);
         try
         {
-            var id = await desk.Begin(Guid.CreateVersion7(now), scope, "command", cancellation);
+            var id = await service.Begin(Guid.CreateVersion7(now), scope, "command", cancellation);
             var (report, error) = await ProviderCommands.WithProgress(
                 "Comparing",
-                progress => desk.Finish(id, scope, progress, cancellation)
+                progress => service.Finish(id, scope, progress, cancellation)
             );
             if (report is null)
             {

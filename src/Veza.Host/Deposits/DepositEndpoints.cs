@@ -25,7 +25,7 @@ static class DepositEndpoints
     static async Task<IResult> GiveBack(
         Guid id,
         HttpContext context,
-        DepositService desk,
+        DepositService service,
         ReadModels views,
         CancellationToken cancellation
     )
@@ -38,7 +38,7 @@ static class DepositEndpoints
             return Problem.Invalid(fields.Errors);
         }
 
-        return await desk.GiveBack(id, context.Caller().Actor, note, cancellation) switch
+        return await service.GiveBack(id, context.Caller().Actor, note, cancellation) switch
         {
             DepositTold.Refused refused => Problem.Of(
                 409,

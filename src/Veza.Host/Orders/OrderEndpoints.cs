@@ -18,7 +18,7 @@ static class OrderEndpoints
         HttpContext context,
         Settings settings,
         SellerRepository sellers,
-        OrderService desk,
+        OrderService service,
         ReadModels views,
         TimeProvider clock,
         CancellationToken cancellation
@@ -51,7 +51,7 @@ static class OrderEndpoints
             .Match(
                 ok: async order =>
                 {
-                    await desk.Create(order, metadata, context.Caller().Actor, cancellation);
+                    await service.Create(order, metadata, context.Caller().Actor, cancellation);
                     return Requests.Json((await views.FindOrder(id, cancellation))!, 201);
                 },
                 error: faults =>
@@ -168,11 +168,11 @@ static class OrderEndpoints
     static async Task<IResult> Cancel(
         Guid id,
         HttpContext context,
-        OrderService desk,
+        OrderService service,
         ReadModels views,
         CancellationToken cancellation
     ) =>
-        await desk.Cancel(id, context.Caller().Actor, cancellation) is CancelAnswer.NotCancellable refused
+        await service.Cancel(id, context.Caller().Actor, cancellation) is CancelAnswer.NotCancellable refused
             ? Problem.Of(
                 409,
                 "order_not_cancellable",

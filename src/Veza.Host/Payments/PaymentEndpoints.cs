@@ -13,7 +13,11 @@ static class PaymentEndpoints
         routes.MapGet("/api/v1/refunds", ListRefunds).Needs(Role.Read);
     }
 
-    static async Task<IResult> Pay(HttpContext context, PaymentService desk, CancellationToken cancellation)
+    static async Task<IResult> Pay(
+        HttpContext context,
+        PaymentService service,
+        CancellationToken cancellation
+    )
     {
         var fields = await context.Request.ReadFields(cancellation);
         var order = fields.Id("order_id");
@@ -25,7 +29,7 @@ static class PaymentEndpoints
             return Problem.Invalid(fields.Errors);
         }
 
-        switch (await desk.Pay(order, returnUrl, context.Caller().Actor, cancellation))
+        switch (await service.Pay(order, returnUrl, context.Caller().Actor, cancellation))
         {
             case PaymentAnswer.Open open:
                 return Requests.Json(
@@ -72,7 +76,7 @@ static class PaymentEndpoints
 
     static async Task<IResult> Refund(
         HttpContext context,
-        RefundService desk,
+        RefundService service,
         ReadModels views,
         TimeProvider clock,
         CancellationToken cancellation
@@ -98,7 +102,7 @@ static class PaymentEndpoints
             amount is { } minor ? RefundRequest.NewAmount(minor)
             : lines is not null ? RefundRequest.NewLines([.. lines.Select(LineId.Of)])
             : RefundRequest.AllThatIsLeft;
-        var answer = await desk.Refund(
+        var answer = await service.Refund(
             context.NewId(clock),
             order,
             request,

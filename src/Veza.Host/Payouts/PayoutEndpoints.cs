@@ -26,7 +26,7 @@ static class PayoutEndpoints
     static async Task<IResult> Post(
         HttpContext context,
         SellerRepository sellers,
-        PayoutService desk,
+        PayoutService service,
         ReadModels views,
         TimeProvider clock,
         CancellationToken cancellation
@@ -48,7 +48,7 @@ static class PayoutEndpoints
             return Problem.Invalid(fields.Errors);
         }
 
-        var payout = await desk.Request(
+        var payout = await service.Request(
             context.NewId(clock),
             Sure(SellerId.Parse(seller!.Id)),
             Sure(StripeAccountId.Parse(seller.StripeAccountId)),
@@ -93,7 +93,7 @@ static class PayoutEndpoints
     static async Task<IResult> Retry(
         Guid id,
         HttpContext context,
-        PayoutService desk,
+        PayoutService service,
         ReadModels views,
         CancellationToken cancellation
     )
@@ -105,7 +105,7 @@ static class PayoutEndpoints
             ? Problem.Invalid(fields.Errors)
             : await Answer(
                 id,
-                await desk.Retry(id, context.Caller().Actor, note, cancellation),
+                await service.Retry(id, context.Caller().Actor, note, cancellation),
                 views,
                 cancellation
             );
@@ -114,7 +114,7 @@ static class PayoutEndpoints
     static async Task<IResult> Settle(
         Guid id,
         HttpContext context,
-        PayoutService desk,
+        PayoutService service,
         ReadModels views,
         CancellationToken cancellation
     )
@@ -144,7 +144,7 @@ static class PayoutEndpoints
         var said = new PayoutSaid(Option(ending), Option(named), note);
         try
         {
-            var told = await desk.Settle(id, said, context.Caller().Actor, cancellation);
+            var told = await service.Settle(id, said, context.Caller().Actor, cancellation);
             return await Answer(id, told, views, cancellation);
         }
         catch (Exception error) when (StripeTransfers.IsPassing(error, cancellation))

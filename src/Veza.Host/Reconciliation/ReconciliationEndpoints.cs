@@ -35,7 +35,7 @@ static class ReconciliationEndpoints
     static async Task<IResult> Post(
         HttpContext context,
         Settings settings,
-        ReconciliationService desk,
+        ReconciliationService service,
         ReconciliationRuns runs,
         ReconciliationRequests requests,
         TimeProvider clock,
@@ -63,7 +63,7 @@ static class ReconciliationEndpoints
             heal,
             context.Caller().Actor
         );
-        var id = await desk.Begin(context.NewId(clock), scope, "api", cancellation);
+        var id = await service.Begin(context.NewId(clock), scope, "api", cancellation);
         requests.Add(id, scope);
         return Requests.Json((await runs.Find(id, cancellation))!, 201);
     }

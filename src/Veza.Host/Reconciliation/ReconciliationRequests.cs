@@ -6,18 +6,24 @@ namespace Veza.Host.Reconciliation;
 sealed class ReconciliationRequests : PollingWorker
 {
     readonly ConcurrentQueue<(Guid Id, Scope Scope)> requests = new();
-    readonly ReconciliationService desk;
+    readonly ReconciliationService service;
     readonly WorkSignal signal;
 
     public ReconciliationRequests(
-        ReconciliationService desk,
+        ReconciliationService service,
         TimeProvider clock,
         ILogger<ReconciliationRequests> logger
     )
-        : this(desk, new WorkSignal(), clock, logger) { }
+        : this(service, new WorkSignal(), clock, logger) { }
 
-    ReconciliationRequests(ReconciliationService desk, WorkSignal signal, TimeProvider clock, ILogger logger)
-        : base(TimeSpan.FromSeconds(5), clock, logger, signal) => (this.desk, this.signal) = (desk, signal);
+    ReconciliationRequests(
+        ReconciliationService service,
+        WorkSignal signal,
+        TimeProvider clock,
+        ILogger logger
+    )
+        : base(TimeSpan.FromSeconds(5), clock, logger, signal) =>
+        (this.service, this.signal) = (service, signal);
 
     /// <summary>Runs it soon; its row tells its progress.</summary>
     public void Add(Guid id, Scope scope)
@@ -33,7 +39,7 @@ sealed class ReconciliationRequests : PollingWorker
             return false;
         }
 
-        await desk.Finish(next.Id, next.Scope, _ => { }, cancellation);
+        await service.Finish(next.Id, next.Scope, _ => { }, cancellation);
         return true;
     }
 }

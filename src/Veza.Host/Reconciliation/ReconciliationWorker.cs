@@ -7,7 +7,7 @@ namespace Veza.Host.Reconciliation;
 sealed partial class ReconciliationWorker(
     Settings settings,
     IStore store,
-    ReconciliationService desk,
+    ReconciliationService service,
     Alarms alarms,
     TimeProvider clock,
     ILogger<ReconciliationWorker> logger
@@ -54,8 +54,8 @@ sealed partial class ReconciliationWorker(
             settings.ReconcileHeal,
             "reconciliation"
         );
-        var id = await desk.Begin(Guid.CreateVersion7(now), scope, "schedule", cancellation);
-        var (report, error) = await desk.Finish(id, scope, _ => { }, cancellation);
+        var id = await service.Begin(Guid.CreateVersion7(now), scope, "schedule", cancellation);
+        var (report, error) = await service.Finish(id, scope, _ => { }, cancellation);
         if (report is null)
         {
             LogNotCompared(error);

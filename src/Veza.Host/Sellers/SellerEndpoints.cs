@@ -16,7 +16,7 @@ static class SellerEndpoints
     static async Task<IResult> Put(
         string sellerId,
         HttpContext context,
-        SellerService desk,
+        SellerService service,
         ReadModels views,
         CancellationToken cancellation
     )
@@ -40,7 +40,7 @@ static class SellerEndpoints
 
         var seller = new Seller(sellerId, account, (int?)bps);
         var keepsFee = !fields.IsGiven("platform_fee_bps");
-        if (await desk.Register(seller, keepsFee, context.Caller().Actor, cancellation) is not { } saved)
+        if (await service.Register(seller, keepsFee, context.Caller().Actor, cancellation) is not { } saved)
         {
             return Problem.Of(
                 422,

@@ -25,7 +25,7 @@ static class Composition
         builder.Services.AddSingleton(clock ?? TimeProvider.System);
         AddStore(builder.Services, settings.Database);
         AddProviders(builder.Services, settings, clock ?? TimeProvider.System);
-        AddDesks(builder.Services);
+        AddServices(builder.Services);
         AddWorkers(builder.Services);
         builder.Services.AddSingleton<EventIngestion>();
         builder.Services.AddSingleton<RateLimits>();
@@ -175,7 +175,7 @@ static class Composition
     static SocketsHttpHandler Sockets() =>
         new() { PooledConnectionLifetime = TimeSpan.FromMinutes(5), AllowAutoRedirect = false };
 
-    public static void AddDesks(IServiceCollection services)
+    public static void AddServices(IServiceCollection services)
     {
         services.AddSingleton<WorkSignals>();
         services.AddSingleton<LeaseKeeper>();

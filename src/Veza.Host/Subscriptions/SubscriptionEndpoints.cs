@@ -16,7 +16,7 @@ static class SubscriptionEndpoints
 
     static async Task<IResult> Post(
         HttpContext context,
-        SubscriptionService desk,
+        SubscriptionService service,
         ReadModels views,
         TimeProvider clock,
         CancellationToken cancellation
@@ -37,7 +37,7 @@ static class SubscriptionEndpoints
         }
 
         var id = context.NewId(clock);
-        var answer = await desk.Subscribe(
+        var answer = await service.Subscribe(
             id,
             subscriber,
             new Plan(
@@ -92,11 +92,11 @@ static class SubscriptionEndpoints
     static async Task<IResult> Cancel(
         Guid id,
         HttpContext context,
-        SubscriptionService desk,
+        SubscriptionService service,
         ReadModels views,
         CancellationToken cancellation
     ) =>
-        await desk.Cancel(id, context.Caller().Actor, cancellation) is null
+        await service.Cancel(id, context.Caller().Actor, cancellation) is null
             ? Problem.NotFound("subscription")
             : Requests.Json((await views.FindSubscription(id, cancellation))!);
 }

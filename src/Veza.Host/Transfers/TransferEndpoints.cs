@@ -34,7 +34,7 @@ static class TransferEndpoints
     static async Task<IResult> Retry(
         Guid id,
         HttpContext context,
-        TransferService desk,
+        TransferService service,
         ReadModels views,
         CancellationToken cancellation
     )
@@ -47,7 +47,7 @@ static class TransferEndpoints
             note,
             fields,
             context,
-            desk,
+            service,
             views,
             cancellation
         );
@@ -56,7 +56,7 @@ static class TransferEndpoints
     static async Task<IResult> WriteOff(
         Guid id,
         HttpContext context,
-        TransferService desk,
+        TransferService service,
         ReadModels views,
         CancellationToken cancellation
     )
@@ -64,13 +64,13 @@ static class TransferEndpoints
         var fields = await context.Request.ReadOptionalFields(cancellation);
         var note = fields.Text("note", 1000);
         var signal = TransferSignal.WriteOffRequested;
-        return await Tell(id, signal, note, fields, context, desk, views, cancellation);
+        return await Tell(id, signal, note, fields, context, service, views, cancellation);
     }
 
     static async Task<IResult> Redirect(
         Guid id,
         HttpContext context,
-        TransferService desk,
+        TransferService service,
         SellerRepository sellers,
         ReadModels views,
         CancellationToken cancellation
@@ -85,7 +85,7 @@ static class TransferEndpoints
             return Problem.Invalid(fields.Errors);
         }
 
-        var told = await desk.Redirect(
+        var told = await service.Redirect(
             id,
             seller => sellers.AccountOf(seller, cancellation),
             context.Caller().Actor,
@@ -113,7 +113,7 @@ static class TransferEndpoints
         string? note,
         JsonBodyReader fields,
         HttpContext context,
-        TransferService desk,
+        TransferService service,
         ReadModels views,
         CancellationToken cancellation
     )
@@ -125,7 +125,7 @@ static class TransferEndpoints
             return Problem.Invalid(fields.Errors);
         }
 
-        return await desk.Tell(id, signal, context.Caller().Actor, note, version, cancellation) switch
+        return await service.Tell(id, signal, context.Caller().Actor, note, version, cancellation) switch
         {
             TransferTold.Refused refused => Problem.Of(
                 409,

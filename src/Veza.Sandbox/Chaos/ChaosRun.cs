@@ -181,7 +181,30 @@ sealed class ChaosRun(Stage stage, Shop shop, IAnsiConsole console, int seed, Ti
             await Task.Delay(300, cancellation);
         }
 
+        await TellOpen(cancellation);
         return "not everything came to rest within three minutes";
+    }
+
+    /// <summary>What did not come to rest, with all that its order knows: its database is gone afterwards.</summary>
+    async Task TellOpen(CancellationToken cancellation)
+    {
+        foreach (var status in (string[])["pending", "submitted"])
+        {
+            foreach (var refund in await shop.All($"/api/v1/refunds?status={status}", cancellation))
+            {
+                var order = refund.GetProperty("order_id").GetString();
+                var shown = await shop.GetAsOperator($"/api/v1/orders/{order}", cancellation);
+                console.WriteLine($"refund: {refund}");
+                console.WriteLine($"order: {shown}");
+                foreach (var transfer in await shop.All($"/api/v1/transfers?order_id={order}", cancellation))
+                {
+                    var id = transfer.GetProperty("id").GetString();
+                    console.WriteLine(
+                        $"transfer: {await shop.GetAsOperator($"/api/v1/transfers/{id}", cancellation)}"
+                    );
+                }
+            }
+        }
     }
 
     async Task<(int Code, JsonElement Report)> Reconcile(string[] command, CancellationToken cancellation)
