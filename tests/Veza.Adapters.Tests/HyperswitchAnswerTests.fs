@@ -4,15 +4,8 @@ module Veza.Adapters.Tests.HyperswitchAnswerTests
 open Expecto
 open System.Net.Http
 open System.Text.Json
-open Veza.Adapters
 open Veza.Adapters.Http
 open Veza.Adapters.Hyperswitch
-open Veza.Adapters.Notifications
-open Veza.Adapters.Ports
-open Veza.Adapters.Postgres
-open Veza.Adapters.Postgres.Queries
-open Veza.Adapters.Postgres.Queues
-open Veza.Adapters.Postgres.Repositories
 open Veza.Adapters.Stripe
 open Veza.Adapters.Tests.Wire
 open Veza.Domain

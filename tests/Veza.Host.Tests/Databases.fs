@@ -8,16 +8,7 @@ open System.Threading.Tasks
 open Microsoft.Extensions.Logging.Abstractions
 open Npgsql
 open Testcontainers.PostgreSql
-open Veza.Adapters
-open Veza.Adapters.Http
-open Veza.Adapters.Hyperswitch
-open Veza.Adapters.Notifications
-open Veza.Adapters.Ports
 open Veza.Adapters.Postgres
-open Veza.Adapters.Postgres.Queries
-open Veza.Adapters.Postgres.Queues
-open Veza.Adapters.Postgres.Repositories
-open Veza.Adapters.Stripe
 open Veza.Sandbox
 
 let private serverAt () =

@@ -11,29 +11,8 @@ open System.Threading.Tasks
 open Expecto
 open Veza.Domain.Specifications
 open Veza.Host.AdminConsole
-open Veza.Host.AdminConsole.Pages
-open Veza.Host.Audit
-open Veza.Host.Background
 open Veza.Host.Cli
-open Veza.Host.Configuration
-open Veza.Host.Health
-open Veza.Host.Polling
-open Veza.Host.Decisions
-open Veza.Host.Deposits
-open Veza.Host.Disputes
 open Veza.Host.Http
-open Veza.Host.Ledger
-open Veza.Host.Notifications
-open Veza.Host.Orders
-open Veza.Host.Payments
-open Veza.Host.Payouts
-open Veza.Host.ProviderEvents
-open Veza.Host.Reconciliation
-open Veza.Host.Refunds
-open Veza.Host.Sellers
-open Veza.Host.Startup
-open Veza.Host.Subscriptions
-open Veza.Host.Transfers
 open Veza.Host.Tests.Scene
 
 let private none (faults: string list) (why: string) = Expect.equal faults [] why

@@ -9,16 +9,8 @@ open System.Threading
 open System.Xml.Linq
 open Expecto
 open Npgsql
-open Veza.Adapters
-open Veza.Adapters.Http
-open Veza.Adapters.Hyperswitch
-open Veza.Adapters.Notifications
-open Veza.Adapters.Ports
 open Veza.Adapters.Postgres
-open Veza.Adapters.Postgres.Queries
-open Veza.Adapters.Postgres.Queues
 open Veza.Adapters.Postgres.Repositories
-open Veza.Adapters.Stripe
 open Veza.Host.Tests.Browser
 open Veza.Host.Tests.Scene
 

@@ -5,16 +5,7 @@ open System
 open System.Threading
 open Expecto
 open Microsoft.Extensions.DependencyInjection
-open Veza.Adapters
-open Veza.Adapters.Http
-open Veza.Adapters.Hyperswitch
-open Veza.Adapters.Notifications
-open Veza.Adapters.Ports
-open Veza.Adapters.Postgres
 open Veza.Adapters.Postgres.Queries
-open Veza.Adapters.Postgres.Queues
-open Veza.Adapters.Postgres.Repositories
-open Veza.Adapters.Stripe
 open Veza.Domain
 open Veza.Host.Tests.Scene
 open Veza.Sandbox.Control

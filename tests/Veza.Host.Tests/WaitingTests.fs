@@ -9,16 +9,9 @@ open System.Threading.Tasks
 open Expecto
 open Microsoft.Extensions.DependencyInjection
 open Npgsql
-open Veza.Adapters
-open Veza.Adapters.Http
-open Veza.Adapters.Hyperswitch
-open Veza.Adapters.Notifications
 open Veza.Adapters.Ports
-open Veza.Adapters.Postgres
 open Veza.Adapters.Postgres.Queries
-open Veza.Adapters.Postgres.Queues
 open Veza.Adapters.Postgres.Repositories
-open Veza.Adapters.Stripe
 open Veza.Domain
 open Veza.Domain.Deposits
 open Veza.Domain.Disputes

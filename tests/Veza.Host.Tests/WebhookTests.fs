@@ -6,16 +6,7 @@ open System.Text
 open System.Text.Json.Nodes
 open System.Threading.Tasks
 open Expecto
-open Veza.Adapters
 open Veza.Adapters.Http
-open Veza.Adapters.Hyperswitch
-open Veza.Adapters.Notifications
-open Veza.Adapters.Ports
-open Veza.Adapters.Postgres
-open Veza.Adapters.Postgres.Queries
-open Veza.Adapters.Postgres.Queues
-open Veza.Adapters.Postgres.Repositories
-open Veza.Adapters.Stripe
 open Veza.Host.Tests.Scene
 open Veza.Sandbox.Control
 

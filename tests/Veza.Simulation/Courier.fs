@@ -2,16 +2,7 @@
 module Veza.Simulation.Courier
 
 open System
-open Veza.Adapters
-open Veza.Adapters.Http
-open Veza.Adapters.Hyperswitch
-open Veza.Adapters.Notifications
 open Veza.Adapters.Ports
-open Veza.Adapters.Postgres
-open Veza.Adapters.Postgres.Queries
-open Veza.Adapters.Postgres.Queues
-open Veza.Adapters.Postgres.Repositories
-open Veza.Adapters.Stripe
 open Veza.Simulation.Scheduler
 open Veza.Simulation.Weather
 

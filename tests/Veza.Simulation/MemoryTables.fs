@@ -3,16 +3,8 @@ module Veza.Simulation.MemoryTables
 
 open System
 open System.Collections.Generic
-open Veza.Adapters
-open Veza.Adapters.Http
-open Veza.Adapters.Hyperswitch
-open Veza.Adapters.Notifications
 open Veza.Adapters.Ports
-open Veza.Adapters.Postgres
 open Veza.Adapters.Postgres.Queries
-open Veza.Adapters.Postgres.Queues
-open Veza.Adapters.Postgres.Repositories
-open Veza.Adapters.Stripe
 open Veza.Domain.Licenses
 open Veza.Domain.Deposits
 open Veza.Domain.Disputes

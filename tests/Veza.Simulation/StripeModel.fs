@@ -10,16 +10,8 @@ open System.Text
 open System.Text.Json
 open System.Threading.Tasks
 open System.Web
-open Veza.Adapters
-open Veza.Adapters.Http
-open Veza.Adapters.Hyperswitch
-open Veza.Adapters.Notifications
 open Veza.Adapters.Ports
 open Veza.Adapters.Postgres
-open Veza.Adapters.Postgres.Queries
-open Veza.Adapters.Postgres.Queues
-open Veza.Adapters.Postgres.Repositories
-open Veza.Adapters.Stripe
 open Veza.Simulation.Courier
 open Veza.Simulation.Scheduler
 open Veza.Simulation.Truth

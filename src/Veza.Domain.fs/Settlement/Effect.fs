@@ -89,61 +89,52 @@ type Aggregate =
 type Step = { Next: Aggregate; From: string | null; To: string; Signal: string }
 
 module Step =
-    let order (before: Order) signal (next: Order) = {
-        Next = Aggregate.Order next
-        From = OrderWords.status before.Status
-        To = OrderWords.status next.Status
-        Signal = OrderWords.signal signal
+    /// What a signal makes of an aggregate, in the words of its machine.
+    let private told aggregate (status: 't -> string) word (before: 't) signal (next: 't) : Step = {
+        Next = aggregate next
+        From = status before
+        To = status next
+        Signal = word signal
     }
 
-    let refund (before: Refund) signal (next: Refund) = {
-        Next = Aggregate.Refund next
-        From = Refund.statusWord before.Status
-        To = Refund.statusWord next.Status
-        Signal = Refund.signalWord signal
-    }
+    let order =
+        told Aggregate.Order (fun (order: Order) -> OrderWords.status order.Status) OrderWords.signal
 
-    let license (before: License) signal (next: License) = {
-        Next = Aggregate.License next
-        From = License.statusWord before.Status
-        To = License.statusWord next.Status
-        Signal = License.signalWord signal
-    }
+    let refund =
+        told Aggregate.Refund (fun (refund: Refund) -> Refund.statusWord refund.Status) Refund.signalWord
 
-    let transfer (before: Transfer) signal (next: Transfer) = {
-        Next = Aggregate.Transfer next
-        From = TransferWords.status before.Status
-        To = TransferWords.status next.Status
-        Signal = TransferWords.signal signal
-    }
+    let license =
+        told
+            Aggregate.License
+            (fun (license: License) -> License.statusWord license.Status)
+            License.signalWord
 
-    let payout (before: Payout) signal (next: Payout) = {
-        Next = Aggregate.Payout next
-        From = PayoutWords.status before.Status
-        To = PayoutWords.status next.Status
-        Signal = PayoutWords.signal signal
-    }
+    let transfer =
+        told
+            Aggregate.Transfer
+            (fun (transfer: Transfer) -> TransferWords.status transfer.Status)
+            TransferWords.signal
 
-    let subscription (before: Subscription) signal (next: Subscription) = {
-        Next = Aggregate.Subscription next
-        From = SubscriptionWords.status before.Status
-        To = SubscriptionWords.status next.Status
-        Signal = SubscriptionWords.signal signal
-    }
+    let payout =
+        told Aggregate.Payout (fun (payout: Payout) -> PayoutWords.status payout.Status) PayoutWords.signal
 
-    let deposit (before: Deposit) signal (next: Deposit) = {
-        Next = Aggregate.Deposit next
-        From = DepositWords.status before.Status
-        To = DepositWords.status next.Status
-        Signal = DepositWords.signal signal
-    }
+    let subscription =
+        told
+            Aggregate.Subscription
+            (fun (subscription: Subscription) -> SubscriptionWords.status subscription.Status)
+            SubscriptionWords.signal
 
-    let dispute (before: Dispute) signal (next: Dispute) = {
-        Next = Aggregate.Dispute next
-        From = DisputeWords.status before.Status
-        To = DisputeWords.status next.Status
-        Signal = DisputeWords.signal signal
-    }
+    let deposit =
+        told
+            Aggregate.Deposit
+            (fun (deposit: Deposit) -> DepositWords.status deposit.Status)
+            DepositWords.signal
+
+    let dispute =
+        told
+            Aggregate.Dispute
+            (fun (dispute: Dispute) -> DisputeWords.status dispute.Status)
+            DisputeWords.signal
 
     /// The word with which each aggregate begins.
     let private begun signal next status = { Next = next; From = null; To = status; Signal = signal }
